@@ -1,0 +1,1 @@
+"""The jobs an agent can do, one module each, and the table that names them."""
