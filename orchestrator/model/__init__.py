@@ -1,0 +1,1 @@
+"""The words of the domain as values: requests, accounts, plans, sessions. No I/O, no clock."""

@@ -1,0 +1,151 @@
+"""The session request, version 1 (CONTRACT section 3): what a producer may say, strictly typed.
+
+Reading a request touches nothing: no ledger, no cloud. Unknown fields are refused by name, all mistakes at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from orchestrator.errors import Refused
+from orchestrator.model.status import DeploymentMode
+
+M = TypeVar("M", bound="Strict")
+
+Account = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class Strict(BaseModel):
+    """Base of everything that comes from outside: camel-case names, unknown fields refused, values immutable."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, str_strip_whitespace=True
+    )
+
+
+class ResourceSelector(Strict):
+    """One resource: an account by id or registered name, a Region, the resource's own id."""
+
+    account: Account
+    region: Region
+    id: Identifier
+
+
+class TagSelector(Strict):
+    """All resources of an account and Region that carry every one of these tags."""
+
+    account: Account
+    region: Region
+    tags: dict[str, str] = Field(min_length=1)
+
+
+class RequestRoles(Strict):
+    """Roles that replace the registry's; each must belong to a registered account."""
+
+    operation: RoleArn | None = None
+    worker: RoleArn | None = None
+
+
+class Retry(Strict):
+    """Automatic retry of failed resources inside the session: attempts in all, delay in seconds between them."""
+
+    attempts: int = Field(default=1, ge=1, le=10)
+    delay: int = Field(default=60, ge=0, le=86_400)
+
+
+class SessionRequest(Strict):
+    """A request to run one operation over resources. `source` and `id` are the idempotency key."""
+
+    schema_version: Literal[1] = 1
+    source: Identifier
+    id: Identifier
+    operation: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    mode: DeploymentMode | None = None
+    resources: tuple[ResourceSelector, ...] = ()
+    select: tuple[TagSelector, ...] = ()
+    roles: RequestRoles = RequestRoles()
+    repository: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    retry: Retry = Retry()
+    reply_to: str | None = None
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> Self:
+        if not self.resources and not self.select:
+            raise ValueError("resources or select must name at least one resource")
+        seen: set[tuple[str, str, str]] = set()
+        for resource in self.resources:
+            key = (resource.account, resource.region, resource.id)
+            if key in seen:
+                raise ValueError(f"resource {'/'.join(key)} is named twice")
+            seen.add(key)
+        return self
+
+    def digest(self) -> str:
+        """Return a SHA-256 of the request's meaning: equal for the same request, however it was written."""
+        document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+class NoOptions(Strict):
+    """Options of an operation that takes none."""
+
+
+class BackupOptions(Strict):
+    """Options of `ec2-backup`: volumes left out, and `full` to read everything even when an incremental could do."""
+
+    exclude_volumes: tuple[Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")], ...] = ()
+    full: bool = False
+
+
+class RestoreVolumeOptions(Strict):
+    """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); sizes and types default to theirs."""
+
+    volumes: tuple[Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")], ...] = ()
+    availability_zone: str | None = None
+    type: Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"] | None = None
+    kms_key: str | None = None
+    attach_to: Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8,17}$")] | None = None
+
+
+def read_request(document: Any) -> SessionRequest:
+    """Read a request from JSON values. Raises `Refused` with every mistake, the first one's field in front."""
+    return read_strict(SessionRequest, document, what="the request")
+
+
+def read_strict(model: type[M], document: Any, *, what: str, prefix: str = "") -> M:
+    """Read `document` as `model`. Raises `Refused`; `problems` holds every mistake."""
+    if not isinstance(document, dict):
+        raise Refused(f"{what} must be a JSON object", value=type(document).__name__, field=prefix)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        problems = [_problem(model, item, prefix) for item in error.errors(include_url=False)]
+        first = problems[0]
+        refused = Refused(first.reason, field=first.field, value=first.value, remedy=first.remedy)
+        refused.problems = problems
+        raise refused from None
+
+
+def _problem(model: type[Strict], item: Any, prefix: str) -> Refused:
+    path = prefix
+    for part in item["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
+    value = item.get("input")
+    shown = value if isinstance(value, str | int | float | bool) else None
+    if item["type"] == "extra_forbidden":
+        names = ", ".join(sorted(to_camel(name) for name in model.model_fields))
+        return Refused("unknown field", field=path, remedy=f"Known fields here or above: {names}")
+    if item["type"] == "missing":
+        return Refused("this field is missing", field=path, remedy="Add it")
+    reason = re.sub(r"^Value error, ", "", item["msg"])
+    return Refused(reason, field=path, value=shown, remedy="Correct the value")

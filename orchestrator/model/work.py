@@ -1,0 +1,76 @@
+"""Work: what a step is given and what it may answer. The mechanism behind parking (DESIGN section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from orchestrator.model.status import ResourceStatus, Step
+
+#: The ordinal of a session's own work (start, release); its resources count from 0.
+SESSION = -1
+
+
+class WorkKey(NamedTuple):
+    """One unit of work: a resource of a session by its ordinal, or the session itself (`SESSION`)."""
+
+    session: str
+    ordinal: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to carry out one step now, until `until`, under a fencing number.
+
+    Whoever claims the same work later gets a higher `fence`; every write under the older one is refused (`Fenced`).
+    `signals` is how many events the work had seen when it was claimed: parking is refused when there are more by then.
+    `tries` counts how often this step was claimed since it was reached or last made progress.
+    """
+
+    key: WorkKey
+    step: Step
+    attempt: int
+    fence: int
+    signals: int
+    tries: int
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The step is complete; the chain goes on. A final `status` is given by `teardown` alone."""
+
+    status: ResourceStatus | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Park:
+    """The step has to wait, holding nothing: no slot, no message, no timer.
+
+    `wait_for` names the event for people and for `watch` (`snapshot`, `worker`, `result`, ...); at `until` the step is
+    woken in any case and has to look itself whether its own deadline has passed. `status` is what the resource shows.
+    """
+
+    wait_for: str
+    until: datetime
+    status: ResourceStatus | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The resource has failed here; the chain goes on to `teardown`, which removes what was made."""
+
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """A stop ended the resource here; the chain goes on to `teardown`."""
+
+    reason: str = "stopped on request"
+
+
+Outcome = Done | Park | Failed | Stopped

@@ -1,0 +1,261 @@
+"""What the steps ask of the world. Each promise stands beside its method; the adapters and the fakes keep it alike.
+
+Rules that hold for every method that talks to a cloud:
+
+- It raises only `CloudError`s (`orchestrator.errors`); AWS codes do not travel further up.
+- `ensure_*` looks, makes, completes; `absent_*` treats "not there" as done. Both may be called again at any time, also
+  after a call whose answer was lost.
+- It retries nothing but throttling that AWS's own client retries; whoever calls decides about time.
+- No method returns or logs a credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from agent.protocol import Order, Report
+from orchestrator.model.plan import Access, SourceVolume, TemporaryRole
+from orchestrator.model.work import WorkKey
+
+Tags = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceView:
+    """An EC2 instance as described: `state` in EC2's words, `user_id` known only through its reports."""
+
+    instance_id: str
+    state: str
+    instance_type: str
+    availability_zone: str
+    private_address: str | None = None
+    launched_at: datetime | None = None
+    state_reason: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[SourceVolume, ...] = ()
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotView:
+    """A snapshot as described: `state` is pending, completed or error; `progress` 0..100."""
+
+    snapshot_id: str
+    volume_id: str
+    state: str
+    size_gib: int
+    started_at: datetime
+    progress: int = 0
+    reason: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeView:
+    """A volume as described: `state` is creating, available, in-use, deleting or error."""
+
+    volume_id: str
+    state: str
+    size_gib: int
+    availability_zone: str
+    snapshot_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchCall:
+    """One RunInstances call: `count` workers at most, at least one. Equal calls with equal `token` are one launch.
+
+    `user_data` is text. Every worker: IMDSv2 required with hop limit 1, shutdown means terminate, no public address, no
+    key pair, encrypted root volume, `tags` on instance, volumes and network interface.
+    """
+
+    token: str
+    count: int
+    instance_type: str
+    image: str
+    subnet: str
+    security_groups: tuple[str, ...]
+    profile: str
+    user_data: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewVolume:
+    """A volume to make from a completed snapshot; equal calls with equal `token` make one volume."""
+
+    token: str
+    snapshot_id: str
+    availability_zone: str
+    type: str
+    size_gib: int
+    iops: int | None = None
+    throughput: int | None = None
+    encrypted: bool = False
+    kms_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Compute(Protocol):
+    """EC2 and the EBS direct API as one role sees them in one account and Region."""
+
+    def instances(self, ids: Sequence[str]) -> dict[str, InstanceView]:
+        """Describe resources to be processed, with volumes and configuration; ids that do not exist are left out."""
+
+    def workers(self, *, session: str | None = None, ids: Sequence[str] = ()) -> list[InstanceView]:
+        """Describe this install's workers by session tag, or by ids in pages of 100, or all of them (neither given).
+
+        Terminated ones are listed as long as EC2 lists them. An id that is missing is not proof that it is gone.
+        """
+
+    def launch(self, call: LaunchCall) -> list[InstanceView]:
+        """Start workers: 1 to `count` of them, always the same ones for the same token.
+
+        Raises `NoCapacity`, `QuotaExceeded`, `Throttled`, `NotVisibleYet` (profile), `Ambiguous` (ask again with the same
+        token), `AccessDenied`, `WrongRequest`.
+        """
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        """Begin to terminate. Already terminating, terminated or never seen is success."""
+
+    def zone_of_subnet(self, subnet: str) -> str:
+        """Return a subnet's availability zone. Raises `Missing`."""
+
+    def make_snapshots(
+        self, instance_id: str, *, exclude_volumes: Sequence[str], tags: Tags, description: str
+    ) -> list[SnapshotView]:
+        """Snapshot all volumes of an instance at one moment (crash consistent), except the excluded ones.
+
+        Not idempotent in AWS: look with `snapshots(tags=...)` first. Raises `Ambiguous` when the answer was lost.
+        """
+
+    def start_snapshot(self, *, token: str, size_gib: int, tags: Tags, kms_key: str | None) -> SnapshotView:
+        """Start an empty snapshot that an agent fills through the EBS direct API; one for each token."""
+
+    def snapshots(self, *, ids: Sequence[str] = (), tags: Tags | None = None) -> list[SnapshotView]:
+        """Describe own snapshots by ids or by tags; those that do not exist are left out."""
+
+    def absent_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot; gone already is success."""
+
+    def make_volume(self, volume: NewVolume) -> VolumeView:
+        """Make a volume from a completed snapshot; one for each token."""
+
+    def volumes(self, *, ids: Sequence[str] = (), tags: Tags | None = None) -> list[VolumeView]:
+        """Describe volumes by ids or by tags; those that do not exist are left out."""
+
+    def attach_volume(self, volume_id: str, instance_id: str, device: str) -> None:
+        """Attach an available volume; attached there already is success."""
+
+    def absent_volume(self, volume_id: str) -> None:
+        """Delete a volume; gone already is success."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleView:
+    """An IAM role: `role_id` is the unique id that `aws:userid` begins with (`AROA...`)."""
+
+    name: str
+    arn: str
+    role_id: str
+
+
+class Roles(Protocol):
+    """IAM as one role sees it in one account."""
+
+    def ensure_temporary_role(
+        self, role: TemporaryRole, *, policy: Mapping[str, Any], tags: Tags, boundary: str | None
+    ) -> RoleView:
+        """Make role, inline policy and instance profile of the same name and put one into the other; complete what is
+        half there.
+        """
+
+    def absent_temporary_role(self, role: TemporaryRole) -> None:
+        """Remove in the order that AWS demands: role out of the profile, profile, inline policies, role.
+
+        What is not there (any more) is done. Refuses with `WrongRequest` a role outside this install's path.
+        """
+
+    def temporary_names(self, path: str) -> set[str]:
+        """List the names of roles and instance profiles under a path: what `absent_temporary_role` left behind."""
+
+    def worker_profile(self, role_arn: str) -> tuple[str, RoleView]:
+        """Return the name of an instance profile that holds a pre-configured worker role, and the role.
+
+        Raises `Missing` when the role does not exist or stands in no profile.
+        """
+
+
+class Orders(Protocol):
+    """The control bucket: orders to agents and their result objects."""
+
+    def give(self, user_id: str, order: Order) -> None:
+        """Write a worker's order; writing it again is harmless."""
+
+    def stop(self, session: str, user_id: str) -> None:
+        """Ask a worker to stop."""
+
+    def result(self, session: str, user_id: str) -> Report | None:
+        """Return the result object beside an order, or None."""
+
+    def absent(self, session: str, user_id: str) -> None:
+        """Remove a worker's order, stop and result."""
+
+    def keys(self, session: str) -> list[str]:
+        """List what is left of a session's orders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedReport:
+    """A report with the sender that SQS vouches for and the handle that acknowledges it."""
+
+    report: Report
+    sender_id: str
+    handle: str
+
+
+class Reports(Protocol):
+    """The report queue, as the listener reads it."""
+
+    def receive(self, wait_seconds: int) -> list[ReceivedReport]:
+        """Wait for reports, at most ten. Messages that are no reports are dropped and logged by their message id."""
+
+    def acknowledge(self, handles: Sequence[str]) -> None:
+        """Delete what has been written to the ledger."""
+
+
+class Cloud(Protocol):
+    """Where the steps get their clients; roles are assumed and credentials refreshed in here and never leave."""
+
+    def compute(self, access: Access) -> Compute:
+        """Return EC2 and EBS for a role, account and Region. Raises `AccessDenied` when the role cannot be assumed."""
+
+    def roles(self, access: Access) -> Roles:
+        """Return IAM for a role and account."""
+
+    def orders(self) -> Orders:
+        """Return the control bucket."""
+
+    def check(self, access: Access) -> None:
+        """Make sure that the role can be assumed now. Raises `AccessDenied` with the remedy."""
+
+
+class Dispatch(Protocol):
+    """How work gets moving again. Losing a call is repaired by `reconcile`: publishing twice is harmless."""
+
+    def drive(self, keys: Iterable[WorkKey]) -> None:
+        """Publish the rest of each one's chain, from the step that its ledger row stands at."""
+
+    def launch(self, account: str, region: str) -> None:
+        """Have the pending launch requests of an account and Region looked at soon."""
+
+
+class Clock(Protocol):
+    """The time; a fake in unit tests."""
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""
