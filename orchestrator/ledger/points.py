@@ -1,0 +1,96 @@
+"""What the ledger knows of restore points; the repositories themselves are the truth about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestrator.errors import NotFound
+from orchestrator.ledger import schema
+from orchestrator.ledger.store import Transaction
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorePoint:
+    """A restore point. `record` holds the volumes (id, device, size, type, ...) and the instance's configuration."""
+
+    id: str
+    account: str
+    region: str
+    resource_id: str
+    repository: str
+    session: str
+    kind: str
+    status: str
+    parent: str | None
+    record: dict[str, Any]
+    created_at: datetime
+
+
+def add(tx: Transaction, point: RestorePoint) -> None:
+    """Write a restore point down; repeating it changes nothing."""
+    table = schema.restore_points
+    if tx.row(sa.select(table.c.id).where(table.c.id == point.id)) is None:
+        tx.execute(
+            sa.insert(table).values(
+                id=point.id,
+                account=point.account,
+                region=point.region,
+                resource_id=point.resource_id,
+                repository=point.repository,
+                session_id=point.session,
+                kind=point.kind,
+                status=point.status,
+                parent=point.parent,
+                record=point.record,
+                created_at=point.created_at,
+            )
+        )
+
+
+def get(tx: Transaction, point: str) -> RestorePoint:
+    """Return a restore point. Raises `NotFound`."""
+    row = tx.row(sa.select(schema.restore_points).where(schema.restore_points.c.id == point))
+    if row is None:
+        raise NotFound(
+            "no such restore point", field="id", value=point, remedy="See daywork restore-point list for the known ones"
+        )
+    return _point(row)
+
+
+def of_resource(tx: Transaction, account: str, region: str, resource_id: str) -> list[RestorePoint]:
+    """List a resource's restore points, the newest first."""
+    table = schema.restore_points
+    return [
+        _point(row)
+        for row in tx.rows(
+            sa.select(table)
+            .where(table.c.account == account, table.c.region == region, table.c.resource_id == resource_id)
+            .order_by(table.c.created_at.desc())
+        )
+    ]
+
+
+def recent(tx: Transaction, limit: int = 100) -> list[RestorePoint]:
+    """List restore points, the newest first."""
+    table = schema.restore_points
+    return [_point(row) for row in tx.rows(sa.select(table).order_by(table.c.created_at.desc()).limit(limit))]
+
+
+def _point(row: sa.Row[Any]) -> RestorePoint:
+    return RestorePoint(
+        id=row.id,
+        account=row.account,
+        region=row.region,
+        resource_id=row.resource_id,
+        repository=row.repository,
+        session=row.session_id,
+        kind=row.kind,
+        status=row.status,
+        parent=row.parent,
+        record=row.record,
+        created_at=row.created_at,
+    )

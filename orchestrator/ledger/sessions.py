@@ -1,0 +1,309 @@
+"""Sessions and their resources: submitting, looking, moving from status to status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from ulid import ULID
+
+from orchestrator.errors import Conflict, IllegalTransition, NotFound
+from orchestrator.ledger import journal, schema, work
+from orchestrator.ledger.store import Transaction
+from orchestrator.model.plan import ResourcePlan, SessionPlan
+from orchestrator.model.request import SessionRequest
+from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus, Step, may_follow
+from orchestrator.model.work import SESSION, WorkKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A session as the ledger knows it; `plan` is None until it is planned."""
+
+    id: str
+    source: str
+    request_id: str
+    operation: str
+    mode: DeploymentMode
+    status: SessionStatus
+    request: SessionRequest
+    plan: SessionPlan | None
+    reason: str | None
+    policy: str | None
+    retry_of: str | None
+    created_at: datetime
+    started_at: datetime | None
+    stop_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def is_stopping(self) -> bool:
+        """A stop was asked for."""
+        return self.stop_at is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A resource of a session. `outcome` is how its work ended (success, warning, failed, stopped) before teardown.
+
+    `state` holds what the steps have to remember between parking and waking (small JSON values, no secret).
+    """
+
+    session: str
+    ordinal: int
+    account: str
+    region: str
+    resource_id: str
+    status: ResourceStatus
+    reason: str | None
+    remedy: str | None
+    attempt: int
+    outcome: str | None
+    plan: ResourcePlan | None
+    state: dict[str, Any]
+    result: dict[str, Any] | None
+    done: int
+    total: int
+    unit: str
+    instance_id: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def key(self) -> WorkKey:
+        """Its unit of work."""
+        return WorkKey(self.session, self.ordinal)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A resource to be put into a session: the account by its id."""
+
+    account: str
+    region: str
+    resource_id: str
+
+
+def submit(
+    tx: Transaction,
+    request: SessionRequest,
+    *,
+    mode: DeploymentMode,
+    resources: Sequence[Wanted],
+    policy: str | None = None,
+    retry_of: str | None = None,
+) -> tuple[str, bool]:
+    """Accept a request. Returns the session's id and whether it is new.
+
+    The same (source, id) with the same meaning is the same session; with another one it raises `Conflict` that names it.
+    """
+    table = schema.sessions
+    known = tx.row(
+        sa.select(table.c.id, table.c.digest).where(table.c.source == request.source, table.c.request_id == request.id)
+    )
+    if known is not None:
+        if known.digest != request.digest():
+            raise Conflict(
+                f"a different request with this source and id is session {known.id}",
+                field="id",
+                value=request.id,
+                remedy="Use a new id for a new request",
+            )
+        return str(known.id), False
+    session = f"s-{ULID()}"
+    tx.execute(
+        sa.insert(table).values(
+            id=session,
+            source=request.source,
+            request_id=request.id,
+            digest=request.digest(),
+            operation=request.operation,
+            mode=mode,
+            status=SessionStatus.PENDING,
+            policy=policy,
+            retry_of=retry_of,
+            request=request.model_dump(mode="json", by_alias=True, exclude_none=True),
+            created_at=tx.now,
+        )
+    )
+    add_resources(tx, session, resources)
+    work.enrol(tx, session, [SESSION], Step.START)
+    journal.write(tx, session, f"session accepted: {request.operation} in {mode} mode")
+    return session, True
+
+
+def add_resources(tx: Transaction, session: str, wanted: Sequence[Wanted]) -> None:
+    """Put resources into a session; those that are in it already are left as they are."""
+    table = schema.resources
+    known = {
+        (row.account, row.region, row.resource_id)
+        for row in tx.rows(
+            sa.select(table.c.account, table.c.region, table.c.resource_id).where(table.c.session_id == session)
+        )
+    }
+    rows: list[dict[str, Any]] = []
+    for one in wanted:
+        key = (one.account, one.region, one.resource_id)
+        if key not in known:
+            known.add(key)
+            rows.append(
+                {
+                    "session_id": session,
+                    "ordinal": len(known) - 1,
+                    "account": one.account,
+                    "region": one.region,
+                    "resource_id": one.resource_id,
+                    "status": ResourceStatus.PENDING,
+                }
+            )
+    if rows:
+        tx.execute(sa.insert(table), rows)
+
+
+def get(tx: Transaction, session: str) -> Session:
+    """Return a session. Raises `NotFound`."""
+    row = tx.row(sa.select(schema.sessions).where(schema.sessions.c.id == session))
+    if row is None:
+        raise NotFound("no such session", field="session", value=session, remedy="See daywork session list")
+    return _session(row)
+
+
+def recent(tx: Transaction, *, statuses: Sequence[SessionStatus] = (), limit: int = 50) -> list[Session]:
+    """List sessions, the newest first."""
+    table = schema.sessions
+    query = sa.select(table).order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
+    if statuses:
+        query = query.where(table.c.status.in_(statuses))
+    return [_session(row) for row in tx.rows(query)]
+
+
+def resource(tx: Transaction, key: WorkKey) -> Resource:
+    """Return one resource. Raises `NotFound`."""
+    table = schema.resources
+    row = tx.row(sa.select(table).where(table.c.session_id == key.session, table.c.ordinal == key.ordinal))
+    if row is None:
+        raise NotFound("no such resource", field="resource", value=f"{key.session}/{key.ordinal}")
+    return _resource(row)
+
+
+def resources(tx: Transaction, session: str, *, statuses: Sequence[ResourceStatus] = ()) -> list[Resource]:
+    """List a session's resources by ordinal."""
+    table = schema.resources
+    query = sa.select(table).where(table.c.session_id == session).order_by(table.c.ordinal)
+    if statuses:
+        query = query.where(table.c.status.in_(statuses))
+    return [_resource(row) for row in tx.rows(query)]
+
+
+def statuses(tx: Transaction, session: str) -> dict[ResourceStatus, int]:
+    """Count a session's resources by status."""
+    table = schema.resources
+    rows = tx.rows(
+        sa.select(table.c.status, sa.func.count().label("number"))
+        .where(table.c.session_id == session)
+        .group_by(table.c.status)
+    )
+    return {ResourceStatus(row.status): int(row.number) for row in rows}
+
+
+def move(tx: Transaction, session: str, status: SessionStatus, **values: Any) -> None:
+    """Give a session a status. Raises `IllegalTransition` when it may not follow the present one."""
+    table = schema.sessions
+    now = SessionStatus(tx.execute(sa.select(table.c.status).where(table.c.id == session)).scalar_one())
+    if now != status and not may_follow(now, status):
+        raise IllegalTransition(f"session {session} is {now} and cannot become {status}")
+    if status.is_final and now != status:
+        values.setdefault("ended_at", tx.now)
+    tx.execute(sa.update(table).where(table.c.id == session).values(status=status, **values))
+
+
+def move_resource(tx: Transaction, key: WorkKey, status: ResourceStatus, **values: Any) -> None:
+    """Give a resource a status and other values. Raises `IllegalTransition` when it is final already."""
+    table = schema.resources
+    one = sa.and_(table.c.session_id == key.session, table.c.ordinal == key.ordinal)
+    row = tx.execute(sa.select(table.c.status, table.c.started_at).where(one)).one()
+    now = ResourceStatus(row.status)
+    if not may_follow(now, status):
+        if now == status:
+            return
+        raise IllegalTransition(f"resource {key.session}/{key.ordinal} is {now} and cannot become {status}")
+    if status.is_final:
+        values.setdefault("ended_at", tx.now)
+    if row.started_at is None:
+        values.setdefault("started_at", tx.now)
+    tx.execute(sa.update(table).where(one).values(status=status, **values))
+
+
+def remember(tx: Transaction, key: WorkKey, **values: Any) -> None:
+    """Set columns of a resource that are no status: plan, state, result, done, total, outcome, reason, ..."""
+    table = schema.resources
+    tx.execute(
+        sa.update(table).where(table.c.session_id == key.session, table.c.ordinal == key.ordinal).values(**values)
+    )
+
+
+def save_plan(tx: Transaction, session: str, plan: SessionPlan) -> None:
+    """Write a session's plan down."""
+    tx.execute(
+        sa.update(schema.sessions)
+        .where(schema.sessions.c.id == session)
+        .values(plan=plan.model_dump(mode="json", by_alias=True))
+    )
+
+
+def request_stop(tx: Transaction, session: str) -> list[WorkKey]:
+    """Ask a session to stop. Returns what the caller must drive. Repeating it, or stopping what has ended, does nothing."""
+    found = get(tx, session)
+    if found.status.is_final:
+        return []
+    if found.stop_at is None:
+        journal.write(tx, session, "stop requested")
+        move(tx, session, SessionStatus.STOPPING, stop_at=tx.now)
+    return work.signal_session(tx, session)
+
+
+def _session(row: sa.Row[Any]) -> Session:
+    return Session(
+        id=row.id,
+        source=row.source,
+        request_id=row.request_id,
+        operation=row.operation,
+        mode=DeploymentMode(row.mode),
+        status=SessionStatus(row.status),
+        request=SessionRequest.model_validate(row.request),
+        plan=None if row.plan is None else SessionPlan.model_validate(row.plan),
+        reason=row.reason,
+        policy=row.policy,
+        retry_of=row.retry_of,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        stop_at=row.stop_at,
+        ended_at=row.ended_at,
+    )
+
+
+def _resource(row: sa.Row[Any]) -> Resource:
+    return Resource(
+        session=row.session_id,
+        ordinal=row.ordinal,
+        account=row.account,
+        region=row.region,
+        resource_id=row.resource_id,
+        status=ResourceStatus(row.status),
+        reason=row.reason,
+        remedy=row.remedy,
+        attempt=row.attempt,
+        outcome=row.outcome,
+        plan=None if row.plan is None else ResourcePlan.model_validate(row.plan),
+        state=row.state or {},
+        result=row.result,
+        done=row.done,
+        total=row.total,
+        unit=row.unit,
+        instance_id=row.instance_id,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
