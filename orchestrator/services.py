@@ -1,0 +1,60 @@
+"""What every step is handed: the ledger, the cloud, the way to get work moving, the clock, and settled values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from orchestrator.ledger.store import Ledger
+from orchestrator.ports import Clock, Cloud, Dispatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadlines:
+    """How long each wait may last (CONTRACT section 3a)."""
+
+    source: timedelta = timedelta(hours=12)
+    launch: timedelta = timedelta(minutes=30)
+    boot: timedelta = timedelta(minutes=5)
+    heartbeat: timedelta = timedelta(minutes=2)
+    job: timedelta = timedelta(hours=24)
+    stop: timedelta = timedelta(minutes=2)
+    removal: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Install:
+    """What is equal for all sessions of this installation.
+
+    `control_bucket` and `report_queue` (an SQS URL) live in the backup account. `home_account` is the account of the
+    control plane's own credentials. `boundary` is the permissions boundary of temporary roles, if one is configured.
+    `agent_start` is the shell text that fetches and starts the agent on a real image; empty in the embedded cloud.
+    """
+
+    id: str
+    control_bucket: str
+    control_region: str
+    report_queue: str
+    home_account: str
+    boundary: str | None = None
+    agent_start: str = ""
+    worker_image: str | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    heartbeat: timedelta = timedelta(seconds=20)
+    silence: timedelta = timedelta(minutes=30)
+
+    @property
+    def path(self) -> str:
+        """The IAM path of everything temporary."""
+        return f"/daywork/{self.id}/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything a step may use; wired in `orchestrator.bootstrap` alone."""
+
+    ledger: Ledger
+    cloud: Cloud
+    dispatch: Dispatch
+    clock: Clock
+    install: Install
