@@ -109,7 +109,7 @@ class Compute(Protocol):
     def workers(self, *, session: str | None = None, ids: Sequence[str] = ()) -> list[InstanceView]:
         """Describe this install's workers by session tag, or by ids in pages of 100, or all of them (neither given).
 
-        Terminated ones are listed as long as EC2 lists them. An id that is missing is not proof that it is gone.
+        Terminated ones are listed as long as EC2 lists them. A missing id is not proof that it is gone.
         """
 
     def launch(self, call: LaunchCall) -> list[InstanceView]:
@@ -170,9 +170,7 @@ class Roles(Protocol):
     def ensure_temporary_role(
         self, role: TemporaryRole, *, policy: Mapping[str, Any], tags: Tags, boundary: str | None
     ) -> RoleView:
-        """Make role, inline policy and instance profile of the same name and put one into the other; complete what is
-        half there.
-        """
+        """Make role, inline policy and instance profile of one name, the role in the profile; complete what is there."""
 
     def absent_temporary_role(self, role: TemporaryRole) -> None:
         """Remove in the order that AWS demands: role out of the profile, profile, inline policies, role.

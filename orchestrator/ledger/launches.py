@@ -73,7 +73,7 @@ class LaunchRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One RunInstances call, open until its answer is known. `rung` is the place on the spec's ladder, `count` its size."""
+    """One RunInstances call, open until its answer is known; `rung` is its place on the spec's ladder."""
 
     id: str
     session: str
@@ -206,7 +206,7 @@ def _open(tx: Transaction, members: Sequence[sa.Row[Any]]) -> None:
 
 
 def called(tx: Transaction, batch: Batch) -> None:
-    """Write down, before the call, that a batch's RunInstances is about to be made: from now on it may have happened."""
+    """Write down that RunInstances is about to be called for a batch: from now on it may have happened."""
     table = schema.launch_batches
     tx.execute(sa.update(table).where(table.c.id == batch.id).values(tries=table.c.tries + 1))
     things.intend(

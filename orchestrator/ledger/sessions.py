@@ -98,7 +98,7 @@ def submit(
 ) -> tuple[str, bool]:
     """Accept a request. Returns the session's id and whether it is new.
 
-    The same (source, id) with the same meaning is the same session; with another one it raises `Conflict` that names it.
+    The same (source, id) with the same meaning is the same session; with another one it raises `Conflict`.
     """
     table = schema.sessions
     known = tx.row(
@@ -255,7 +255,7 @@ def save_plan(tx: Transaction, session: str, plan: SessionPlan) -> None:
 
 
 def request_stop(tx: Transaction, session: str) -> list[WorkKey]:
-    """Ask a session to stop. Returns what the caller must drive. Repeating it, or stopping what has ended, does nothing."""
+    """Ask a session to stop. Returns what the caller must drive. Harmless when repeated or when the session has ended."""
     found = get(tx, session)
     if found.status.is_final:
         return []

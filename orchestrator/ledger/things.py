@@ -1,8 +1,8 @@
 """The write-ahead record of everything that is made in the cloud: intended, created, removed.
 
-`intend` is called and committed before the call that makes something, `created` after it, `removed` when it was seen to be
-gone. A thing that is still `intended` may or may not exist: whoever cleans up has to look for it by its name or tag. What
-should stay after the session (a restored volume) is marked `keep`. The session's receipt is these rows.
+`intend` is called and committed before the call that makes something, `created` after it, `removed` when it was seen
+to be gone. A thing that is still `intended` may or may not exist: whoever cleans up has to look for it by its name or
+tag. What should stay after the session (a restored volume) is marked `keep`. The session's receipt is these rows.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ INTENDED, CREATED, REMOVED = "intended", "created", "removed"
 class Thing:
     """One thing in the cloud. `kind` is role, instance, snapshot, volume or order.
 
-    `name` is ours and known before the call (it is also its idempotency token or tag), `cloud_id` is AWS's. `role` is the
-    role with whose rights it is removed.
+    `name` is ours and known before the call (it is also its idempotency token or tag), `cloud_id` is AWS's. `role` is
+    the role with whose rights it is removed.
     """
 
     session: str
@@ -51,7 +51,7 @@ def _is(session: str, kind: str, name: str) -> sa.ColumnElement[bool]:
 
 
 def intend(tx: Transaction, thing: Thing) -> Thing:
-    """Write down what is about to be made. Repeating it returns what is known by now (perhaps created, even removed)."""
+    """Write down what is about to be made. Repeating it returns what is known by now, perhaps created or removed."""
     known = find(tx, thing.session, thing.kind, thing.name)
     if known is not None:
         return known
@@ -122,7 +122,7 @@ def of_session(
     kinds: Sequence[str] = (),
     present: bool = False,
 ) -> list[Thing]:
-    """List a session's things in the order they were intended; of one resource, of some kinds, only those not removed."""
+    """List a session's things in the order of intent; of one resource, of some kinds, only those not removed."""
     table = schema.cloud_things
     query = sa.select(table).where(table.c.session_id == session).order_by(table.c.intended_at, table.c.id)
     if ordinal is not None:

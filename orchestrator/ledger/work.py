@@ -4,9 +4,9 @@ A unit of work stands at one step at a time. Any number of copies of a step's me
 same time: `claim` lets one through, under a higher fencing number than ever before. What the step answers is written by
 `settle` in one transaction, and only while its fence is still the newest.
 
-Whatever happens outside (a report, a finished snapshot, a stop) is a **signal**. A signal that comes while a step runs is
-counted, and the step is not allowed to park on what it has not seen (`settle` returns `Settled.AGAIN`). A signal that
-finds the work parked wakes it: the caller publishes it again. Nothing is lost whichever comes first.
+Whatever happens outside (a report, a finished snapshot, a stop) is a **signal**. A signal that comes while a step runs
+is counted, and the step is not allowed to park on what it has not seen (`settle` returns `Settled.AGAIN`). A signal
+that finds the work parked wakes it: the caller publishes it again. Nothing is lost whichever comes first.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, WorkKey
 #: How long a step may hold its work before somebody else may take it over; above the hard time limit of a step.
 CLAIM = timedelta(seconds=90)
 
-#: How long work may stand still, neither parked nor claimed, before `overdue` names it. Doubled with each drive, so that
-#: a long queue is not made longer by repeats.
+#: How long work may stand still, neither parked nor claimed, before `overdue` names it. Doubled with each drive, so
+#: that a long queue is not made longer by repeats.
 GRACE = timedelta(seconds=20)
 _MOST_DRIVES = 8
 

@@ -53,7 +53,7 @@ def enter(
     instance_type: str,
     availability_zone: str,
 ) -> None:
-    """Write a launched worker down; one that is known already stays as it is, but for the resource it now belongs to."""
+    """Write a launched worker down; one that is known already stays as it is."""
     table = schema.workers
     if tx.row(sa.select(table.c.instance_id).where(table.c.instance_id == instance_id)) is None:
         tx.execute(

@@ -133,7 +133,7 @@ class Registry(Strict):
             ("repository name", [repository.name for repository in self.repositories]),
         ):
             if twice := {value for value in values if values.count(value) > 1}:
-                raise ValueError(f"{label} {sorted(twice)[0]!r} is used twice")
+                raise ValueError(f"{label} {min(twice)!r} is used twice")
         if sum(account.backup_account for account in self.accounts) > 1:
             raise ValueError("at most one account is the backup account")
         return self

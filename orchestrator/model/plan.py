@@ -78,8 +78,8 @@ class WorkerPlan(Strict):
 class ResourcePlan(Strict):
     """What is done for one resource.
 
-    `operation` reads the source and makes snapshots and volumes; `data_role` is assumed by the worker to reach blocks of
-    another account; `chain` names the backup chain that is written, or None. `volumes` are the volumes of the job;
+    `operation` reads the source and makes snapshots and volumes; `data_role` is assumed by the worker to reach blocks
+    of another account; `chain` names the backup chain that is written, or None. `volumes` are the volumes of the job;
     `details` is the operation's own knowledge (instance configuration; for a restore the restore point's record).
     """
 

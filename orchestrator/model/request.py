@@ -108,7 +108,7 @@ class BackupOptions(Strict):
 
 
 class RestoreVolumeOptions(Strict):
-    """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); sizes and types default to theirs."""
+    """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); types default to theirs."""
 
     volumes: tuple[Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")], ...] = ()
     availability_zone: str | None = None

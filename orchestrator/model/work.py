@@ -37,14 +37,14 @@ class Claim:
     until: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Done:
     """The step is complete; the chain goes on. A final `status` is given by `teardown` alone."""
 
     status: ResourceStatus | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Park:
     """The step has to wait, holding nothing: no slot, no message, no timer.
 
@@ -58,7 +58,7 @@ class Park:
     reason: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Failed:
     """The resource has failed here; the chain goes on to `teardown`, which removes what was made."""
 
@@ -66,7 +66,7 @@ class Failed:
     remedy: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Stopped:
     """A stop ended the resource here; the chain goes on to `teardown`."""
 

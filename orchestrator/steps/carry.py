@@ -1,0 +1,150 @@
+"""How a step is carried out: claim, call, settle. The one place where a step's answer becomes a ledger change.
+
+    claim refused, done already   -> GO_ON   (a repeat: the chain may publish the next link)
+    claim refused, somebody at it -> STAND   (a repeat: do nothing)
+    Done / Failed / Stopped       -> GO_ON   (the ledger says where the chain stands now)
+    Park                          -> STAND, or the step again when a signal came meanwhile
+    Fenced                        -> STAND
+
+Errors of the cloud become answers here: `Retryable` parks the step for a while, `Permanent` fails the resource.
+Teardown, start and release never fail: they come back until they succeed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import structlog
+
+from orchestrator import retry
+from orchestrator.errors import CloudError, Fenced, LedgerUnavailable, Retryable
+from orchestrator.ledger import journal, sessions, work
+from orchestrator.ledger.store import Ledger, Transaction
+from orchestrator.ledger.work import Refusal, Settled
+from orchestrator.model.status import ResourceStatus, Step
+from orchestrator.model.work import SESSION, Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
+from orchestrator.services import Services
+
+StepFunction = Callable[[Services, Claim], Outcome]
+
+log = structlog.get_logger(__name__)
+
+#: How often a step runs again at once because something happened while it ran; more would hog its process.
+AGAIN = 5
+
+_FIRST_STATUS = {
+    Step.ASSUME_ROLE: ResourceStatus.ASSUMING_ROLE,
+    Step.TEARDOWN: ResourceStatus.TEARING_DOWN,
+}
+_NEVER_FAILS = frozenset({Step.TEARDOWN, Step.RELEASE, Step.START})
+
+
+class Verdict(Enum):
+    """What the caller's chain does next."""
+
+    GO_ON = "go on"
+    STAND = "stand"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """How a step went: the verdict, and words for whoever watches (`parked: worker`, `failed: ...`)."""
+
+    verdict: Verdict
+    words: str
+
+
+def carry_out(
+    services: Services, steps: Mapping[Step, StepFunction], key: WorkKey, step: Step, attempt: int
+) -> Carried:
+    """Carry one step out. Raises only `LedgerUnavailable`; the reconciler then finds the work standing still."""
+    ledger = services.ledger
+    for _ in range(AGAIN):
+        with ledger.write() as tx:
+            held = work.claim(tx, key, step, attempt)
+            if isinstance(held, Claim) and key.ordinal != SESSION and held.tries == 1 and step in _FIRST_STATUS:
+                sessions.move_resource(tx, key, _FIRST_STATUS[step])
+        if isinstance(held, Refusal):
+            verdict = Verdict.GO_ON if held is Refusal.PAST else Verdict.STAND
+            return Carried(verdict=verdict, words=f"repeat: {held.value}")
+        try:
+            outcome = _answer(services, steps[step], held)
+            with ledger.write() as tx:
+                settled = work.settle(tx, held, outcome)
+                _write_down(tx, held, outcome)
+        except Fenced:
+            return Carried(verdict=Verdict.STAND, words="repeat: taken over")
+        if settled is Settled.MOVED:
+            return Carried(verdict=Verdict.GO_ON, words=_words(outcome))
+        if settled is Settled.PARKED:
+            return Carried(verdict=Verdict.STAND, words=_words(outcome))
+    services.dispatch.drive([key])
+    return Carried(verdict=Verdict.STAND, words="again")
+
+
+def _answer(services: Services, function: StepFunction, held: Claim) -> Outcome:
+    """Call the step; turn what it raises into an answer."""
+    try:
+        return function(services, held)
+    except (Fenced, LedgerUnavailable):
+        raise
+    except CloudError as error:
+        return _after_cloud_error(services.clock.now(), held, error)
+    except Exception as error:
+        log.exception("step failed unexpectedly", session_id=held.key.session, ordinal=held.key.ordinal, step=held.step)
+        name = type(error).__name__
+        if held.step not in _NEVER_FAILS and retry.UNEXPECTED.is_over(held.tries):
+            return Failed(f"internal error in {held.step}: {name}", "See the Celery worker's log and report it")
+        pause = retry.UNEXPECTED.delay(held.tries)
+        return Park("retry", services.clock.now() + pause, reason=f"internal error ({name}), trying again")
+
+
+def _after_cloud_error(now: datetime, held: Claim, error: CloudError) -> Outcome:
+    lasting = held.step in _NEVER_FAILS
+    if not lasting and (not isinstance(error, Retryable) or retry.CLOUD.is_over(held.tries)):
+        return Failed(error.reason, error.remedy)
+    policy = retry.REMOVAL if lasting else retry.CLOUD
+    return Park("retry", now + policy.delay(held.tries), reason=error.reason)
+
+
+def _write_down(tx: Transaction, held: Claim, outcome: Outcome) -> None:
+    key = held.key
+    if key.ordinal == SESSION:
+        if isinstance(outcome, Park) and outcome.reason:
+            journal.write(tx, key.session, f"{held.step}: {outcome.reason}", level="warning")
+        return
+    if isinstance(outcome, Park):
+        if outcome.status is not None:
+            sessions.move_resource(tx, key, outcome.status)
+        if outcome.reason:
+            sessions.remember(tx, key, reason=outcome.reason)
+            journal.write(tx, key.session, f"waiting: {outcome.reason}", ordinal=key.ordinal)
+    elif isinstance(outcome, Failed):
+        sessions.remember(tx, key, outcome="failed", reason=outcome.reason[:2000], remedy=outcome.remedy[:2000])
+        journal.write(tx, key.session, f"failed: {outcome.reason}", ordinal=key.ordinal, level="error")
+    elif isinstance(outcome, Stopped):
+        sessions.remember(tx, key, outcome="stopped", reason=outcome.reason)
+        journal.write(tx, key.session, outcome.reason, ordinal=key.ordinal)
+    elif outcome.status is not None:
+        found = sessions.resource(tx, key)
+        reason = found.reason if outcome.status is not ResourceStatus.SUCCESS else None
+        sessions.move_resource(tx, key, outcome.status, reason=reason)
+        journal.write(tx, key.session, f"ended: {outcome.status}", ordinal=key.ordinal)
+
+
+def _words(outcome: Outcome) -> str:
+    if isinstance(outcome, Done):
+        return str(outcome.status or "done")
+    if isinstance(outcome, Park):
+        return f"parked: {outcome.wait_for}"
+    return f"failed: {outcome.reason}" if isinstance(outcome, Failed) else "stopped"
+
+
+def resource_failed(ledger: Ledger, key: WorkKey) -> str | None:
+    """Return the reason with which a resource has failed so far, for whoever watches; None when it has not."""
+    with ledger.read() as tx:
+        found = sessions.resource(tx, key)
+    return found.reason or "failed" if found.outcome == "failed" else None
