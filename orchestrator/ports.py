@@ -106,6 +106,9 @@ class Compute(Protocol):
     def instances(self, ids: Sequence[str]) -> dict[str, InstanceView]:
         """Describe resources to be processed, with volumes and configuration; ids that do not exist are left out."""
 
+    def find_instances(self, tags: Tags) -> list[str]:
+        """List the ids of instances that carry every one of these tags and are not terminated."""
+
     def workers(self, *, session: str | None = None, ids: Sequence[str] = ()) -> list[InstanceView]:
         """Describe this install's workers by session tag, or by ids in pages of 100, or all of them (neither given).
 
@@ -205,6 +208,9 @@ class Orders(Protocol):
 
     def keys(self, session: str) -> list[str]:
         """List what is left of a session's orders."""
+
+    def absent_key(self, key: str) -> None:
+        """Remove one object of the orders; gone already is success."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ that finds the work parked wakes it: the caller publishes it again. Nothing is l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -21,7 +22,7 @@ from orchestrator.errors import Fenced
 from orchestrator.ledger import schema
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import Step, is_past, next_step
-from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, WorkKey
+from orchestrator.model.work import SESSION, Claim, Done, Failed, Outcome, Park, WorkKey
 
 #: How long a step may hold its work before somebody else may take it over; above the hard time limit of a step.
 CLAIM = timedelta(seconds=90)
@@ -261,22 +262,71 @@ def overdue(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
     return keys
 
 
-def positions(tx: Transaction, keys: Sequence[WorkKey]) -> dict[WorkKey, tuple[Step, int]]:
-    """Return the step and attempt at which each unit of work stands; unknown ones are left out."""
-    found: dict[WorkKey, tuple[Step, int]] = {}
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a unit of work stands, and the resource's own id (None for the session itself)."""
+
+    key: WorkKey
+    step: Step
+    attempt: int
+    resource_id: str | None
+
+
+def places(tx: Transaction, keys: Sequence[WorkKey]) -> list[Place]:
+    """Return where units of work stand; unknown ones are left out."""
+    found: list[Place] = []
     by_session: dict[str, list[int]] = {}
     for key in keys:
         by_session.setdefault(key.session, []).append(key.ordinal)
-    table = schema.work
-    for session, ordinals in by_session.items():
-        for start in range(0, len(ordinals), _PAGE):
-            for row in tx.rows(
-                sa.select(table.c.ordinal, table.c.step, table.c.attempt).where(
-                    table.c.session_id == session, table.c.ordinal.in_(ordinals[start : start + _PAGE])
+    table, things = schema.work, schema.resources
+    joined = table.outerjoin(
+        things, sa.and_(things.c.session_id == table.c.session_id, things.c.ordinal == table.c.ordinal)
+    )
+    for session, wanted in by_session.items():
+        for start in range(0, len(wanted), _PAGE):
+            found += [
+                Place(
+                    key=WorkKey(session, row.ordinal),
+                    step=Step(row.step),
+                    attempt=row.attempt,
+                    resource_id=row.resource_id,
                 )
-            ):
-                found[WorkKey(session, row.ordinal)] = (Step(row.step), row.attempt)
+                for row in tx.rows(
+                    sa.select(table.c.ordinal, table.c.step, table.c.attempt, things.c.resource_id)
+                    .select_from(joined)
+                    .where(table.c.session_id == session, table.c.ordinal.in_(wanted[start : start + _PAGE]))
+                    .order_by(table.c.ordinal)
+                )
+            ]
     return found
+
+
+def ordinals(tx: Transaction, session: str) -> list[int]:
+    """List the ordinals of a session's resources that have a chain, whether it has ended or not."""
+    table = schema.work
+    query = sa.select(table.c.ordinal).where(table.c.session_id == session, table.c.ordinal >= 0)
+    return [row.ordinal for row in tx.rows(query.order_by(table.c.ordinal))]
+
+
+def releasable(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
+    """Name sessions whose release is parked although every resource has reached the end of its chain.
+
+    Their chord has died, or its callback came too early. The caller must signal and drive them.
+    """
+    table = schema.work
+    other = table.alias("other")
+    open_chain = sa.exists().where(
+        other.c.session_id == table.c.session_id, other.c.ordinal >= 0, other.c.step != Step.DONE
+    )
+    rows = tx.rows(
+        sa.select(table.c.session_id)
+        .where(
+            table.c.ordinal == SESSION, table.c.step == Step.RELEASE, table.c.parked, table.c.wait_for == "resources"
+        )
+        .where(sa.not_(open_chain))
+        .limit(limit)
+    )
+    return [WorkKey(row.session_id, SESSION) for row in rows]
 
 
 def unfinished(tx: Transaction, session: str) -> int:

@@ -1,0 +1,42 @@
+"""Where the steps get their clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.aws.compute import AwsCompute
+from orchestrator.aws.credentials import Identities
+from orchestrator.aws.orders import AwsOrders
+from orchestrator.aws.reports import AwsReports
+from orchestrator.aws.roles import AwsRoles
+from orchestrator.model.plan import Access
+from orchestrator.services import Install
+
+
+class AwsCloud:
+    """`orchestrator.ports.Cloud` on AWS, or on whatever `AWS_ENDPOINT_URL` names."""
+
+    def __init__(self, *, install: Install, external_id: Callable[[str], str | None]) -> None:
+        """Take the install and where external ids are read."""
+        self._install = install
+        self._identities = Identities(install=install.id, region=install.control_region, external_id=external_id)
+
+    def compute(self, access: Access) -> AwsCompute:
+        """See the port."""
+        return AwsCompute(self._identities, access, self._install.id)
+
+    def roles(self, access: Access) -> AwsRoles:
+        """See the port."""
+        return AwsRoles(self._identities, access, self._install.path)
+
+    def orders(self) -> AwsOrders:
+        """See the port."""
+        return AwsOrders(self._identities, self._install)
+
+    def reports(self) -> AwsReports:
+        """Return the report queue."""
+        return AwsReports(self._identities, self._install)
+
+    def check(self, access: Access) -> None:
+        """See the port."""
+        self._identities.check(access)

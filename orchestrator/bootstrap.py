@@ -1,0 +1,98 @@
+"""The only place that wires: settings in, services out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from config.settings import Settings
+from orchestrator.aws.cloud import AwsCloud
+from orchestrator.errors import WrongRequest
+from orchestrator.ledger import registry
+from orchestrator.ledger.store import Ledger, make_engine
+from orchestrator.ports import Dispatch
+from orchestrator.services import Deadlines, Install, Services
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+        return datetime.now(UTC)
+
+
+def make_ledger(settings: Settings) -> Ledger:
+    """Open the ledger; once in every process, after its fork."""
+    return Ledger(make_engine(settings.ledger_url), SystemClock())
+
+
+def make_install(settings: Settings) -> Install:
+    """Return what is equal for all sessions."""
+    start = ""
+    if settings.agent_url:
+        start = (Path(__file__).parent.parent / "deploy" / "worker" / "start.sh").read_text()
+        start = start.replace("@AGENT_URL@", settings.agent_url).replace("@AGENT_SHA256@", settings.agent_sha256)
+    return Install(
+        id=settings.install_id,
+        control_bucket=settings.control_bucket,
+        control_region=settings.control_region,
+        report_queue=settings.report_queue,
+        home_account=settings.home_account,
+        boundary=settings.permissions_boundary,
+        agent_start=start,
+        worker_image=settings.worker_image,
+        deadlines=Deadlines(
+            source=timedelta(seconds=settings.source_seconds),
+            launch=timedelta(seconds=settings.launch_seconds),
+            boot=timedelta(seconds=settings.boot_seconds),
+            heartbeat=timedelta(seconds=settings.heartbeat_seconds),
+            job=timedelta(seconds=settings.job_seconds),
+            stop=timedelta(seconds=settings.stop_seconds),
+            removal=timedelta(seconds=settings.removal_seconds),
+        ),
+        heartbeat=timedelta(seconds=settings.report_seconds),
+        silence=timedelta(seconds=settings.silence_seconds),
+    )
+
+
+def external_ids(ledger: Ledger) -> Callable[[str], str | None]:
+    """Return the function that reads an account's external id from where its registry record says."""
+
+    def read(account: str) -> str | None:
+        with ledger.read() as tx:
+            found = registry.account(tx, account)
+        if found.external_id is None:
+            return None
+        if found.external_id.env is not None:
+            value = os.environ.get(found.external_id.env)
+            if value is None:
+                raise WrongRequest(
+                    f"the external id of account {found.name} is not set",
+                    remedy=f"Set the environment variable {found.external_id.env} of the Celery workers",
+                )
+            return value
+        path = Path(found.external_id.file or "")
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise WrongRequest(
+                f"the external id of account {found.name} cannot be read", remedy=f"Make {path} readable"
+            ) from error
+
+    return read
+
+
+def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch]) -> Services:
+    """Wire the real thing."""
+    ledger = make_ledger(settings)
+    install = make_install(settings)
+    return Services(
+        ledger=ledger,
+        cloud=AwsCloud(install=install, external_id=external_ids(ledger)),
+        dispatch=make_dispatch(ledger),
+        clock=ledger.clock,
+        install=install,
+    )

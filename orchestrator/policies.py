@@ -1,0 +1,339 @@
+"""IAM documents, as pure functions: who may assume a role, and the least it needs.
+
+Every statement is limited by resource, by this install's tag or by this install's path wherever AWS allows it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from orchestrator import tags
+from orchestrator.errors import WrongRequest
+
+Document = dict[str, Any]
+
+#: IAM's limits for inline policies of a role and for a trust policy, in characters without white space.
+INLINE_LIMIT = 10_240
+TRUST_LIMIT = 2_048
+
+_READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
+_WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
+_SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
+
+
+def _document(*statements: Document | None) -> Document:
+    return {"Version": "2012-10-17", "Statement": [one for one in statements if one is not None]}
+
+
+def _allow(sid: str, actions: Sequence[str], resources: Sequence[str], condition: Document | None = None) -> Document:
+    statement: Document = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+    if condition is not None:
+        statement["Condition"] = condition
+    return statement
+
+
+def checked(document: Document, limit: int = INLINE_LIMIT) -> Document:
+    """Return the document. Raises `WrongRequest` when it is longer than AWS takes."""
+    size = len(json.dumps(document, separators=(",", ":")))
+    if size > limit:
+        raise WrongRequest(
+            f"a policy document has {size} characters; AWS takes {limit}",
+            remedy="Split the session over fewer accounts",
+        )
+    return document
+
+
+# --- trust --------------------------------------------------------------------------------------------------------
+
+
+def ec2_trust() -> Document:
+    """Trust of every role that is attached to workers: EC2 alone, so nobody else can choose the session's name."""
+    return _document({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"})
+
+
+def operation_trust(control_plane: str, external_id: str | None) -> Document:
+    """Trust of backup, restore and worker deployment roles: the control plane's principal, with the external id."""
+    statement: Document = {"Effect": "Allow", "Principal": {"AWS": control_plane}, "Action": "sts:AssumeRole"}
+    if external_id is not None:
+        statement["Condition"] = {"StringEquals": {"sts:ExternalId": external_id}}
+    return _document(statement)
+
+
+def worker_trust(account: str, role_pattern: str) -> Document:
+    """Trust of data and repository roles: workers' roles of `account` whose ARN matches `role_pattern`."""
+    return _document(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+            "Action": "sts:AssumeRole",
+            "Condition": {"ArnLike": {"aws:PrincipalArn": role_pattern}},
+        }
+    )
+
+
+def workers_trust(patterns: Sequence[tuple[str, str]]) -> Document:
+    """Trust of a role that workers of several accounts reach: (account, role ARN pattern) each."""
+    return _document(*[worker_trust(account, pattern)["Statement"][0] for account, pattern in patterns])
+
+
+# --- what workers may do ------------------------------------------------------------------------------------------
+
+
+def _own_orders(bucket: str) -> list[Document]:
+    place = f"arn:aws:s3:::{bucket}/orders/*/${{aws:userid}}"
+    return [
+        _allow("OwnOrder", ["s3:GetObject"], [f"{place}.json", f"{place}.stop", f"{place}.result.json"]),
+        _allow("OwnResult", ["s3:PutObject"], [f"{place}.result.json"]),
+    ]
+
+
+def repository_statements(bucket: str, prefix: str, key: str) -> list[Document]:
+    """Return what a writer of a repository needs. Nothing in it can delete, but for its own leases."""
+    base = f"arn:aws:s3:::{bucket}/{prefix}" if prefix else f"arn:aws:s3:::{bucket}/"
+    return [
+        _allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*"]),
+        _allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*"]),
+        _allow(
+            "RepositoryList", ["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], {"StringLike": {"s3:prefix": f"{prefix}*"}}
+        ),
+        _allow("RepositoryKey", ["kms:GenerateDataKey", "kms:Decrypt"], [key]),
+    ]
+
+
+def repository_role(bucket: str, prefix: str, key: str) -> Document:
+    """Policy of the role by which workers of other accounts reach a repository."""
+    return checked(_document(*repository_statements(bucket, prefix, key)))
+
+
+def _blocks(install: str, *, session: str | None = None) -> list[Document]:
+    condition = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
+    if session is not None:
+        condition["StringEquals"][f"aws:ResourceTag/{tags.SESSION}"] = session
+    return [_allow("Blocks", [*_READ_BLOCKS, *_WRITE_BLOCKS], [_SNAPSHOTS], condition)]
+
+
+def temporary_role(
+    *,
+    install: str,
+    session: str,
+    control_bucket: str,
+    report_queue_arn: str,
+    repository: tuple[str, str, str] | None,
+    roles: Sequence[str],
+) -> Document:
+    """Policy of a session's temporary role.
+
+    Its own orders, the report queue, blocks of this session's snapshots in its own account, the repository as (bucket,
+    prefix, key ARN) when it is in the same account, and exactly the data and repository `roles` of the session.
+    """
+    return checked(
+        _document(
+            *_own_orders(control_bucket),
+            _allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            *_blocks(install, session=session),
+            *(repository_statements(*repository) if repository is not None else []),
+            _allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
+        )
+    )
+
+
+def worker_role(
+    *,
+    install: str,
+    control_bucket: str,
+    report_queue_arn: str,
+    repository: tuple[str, str, str] | None,
+    repository_role_arn: str | None,
+) -> Document:
+    """Policy of a production account's pre-configured worker role: as the temporary one, over this install's snapshots."""
+    return checked(
+        _document(
+            *_own_orders(control_bucket),
+            _allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            *_blocks(install),
+            *(repository_statements(*repository) if repository is not None else []),
+            _allow("Repository", ["sts:AssumeRole"], [repository_role_arn]) if repository_role_arn else None,
+        )
+    )
+
+
+def data_role(install: str) -> Document:
+    """Policy of an account's data role: blocks of snapshots with this install's tag, nothing else."""
+    return checked(_document(*_blocks(install)))
+
+
+# --- what the control plane's roles may do ------------------------------------------------------------------------
+
+
+def _launching(install: str, passed: Sequence[str]) -> list[Document]:
+    tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
+    ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
+    return [
+        _allow("See", ["ec2:DescribeInstances", "ec2:DescribeSubnets", "ec2:DescribeInstanceStatus"], ["*"]),
+        _allow(
+            "LaunchInto",
+            ["ec2:RunInstances"],
+            [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("subnet", "security-group")] + ["arn:aws:ec2:*::image/*"],
+        ),
+        _allow(
+            "LaunchTagged",
+            ["ec2:RunInstances"],
+            [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("instance", "volume", "network-interface")],
+            tagged,
+        ),
+        _allow(
+            "TagAtLaunch",
+            ["ec2:CreateTags"],
+            ["arn:aws:ec2:*:*:*/*"],
+            {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+        ),
+        _allow("Terminate", ["ec2:TerminateInstances"], ["arn:aws:ec2:*:*:instance/*"], ours),
+        _allow("Pass", ["iam:PassRole"], passed, {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
+    ]
+
+
+def worker_deployment_role(*, install: str, account: str, boundary: str | None, control_bucket: str) -> Document:
+    """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path."""
+    path = tags.path_of(install)
+    roles, profiles = f"arn:aws:iam::{account}:role{path}*", f"arn:aws:iam::{account}:instance-profile{path}*"
+    bounded = {"StringEquals": {"iam:PermissionsBoundary": boundary}} if boundary else None
+    return checked(
+        _document(
+            _allow("MakeRoles", ["iam:CreateRole", "iam:PutRolePolicy"], [roles], bounded),
+            _allow(
+                "HandleRoles",
+                [
+                    "iam:GetRole",
+                    "iam:TagRole",
+                    "iam:DeleteRole",
+                    "iam:ListRolePolicies",
+                    "iam:DeleteRolePolicy",
+                    "iam:ListAttachedRolePolicies",
+                    "iam:ListInstanceProfilesForRole",
+                ],
+                [roles],
+            ),
+            _allow(
+                "HandleProfiles",
+                [
+                    "iam:CreateInstanceProfile",
+                    "iam:TagInstanceProfile",
+                    "iam:GetInstanceProfile",
+                    "iam:AddRoleToInstanceProfile",
+                    "iam:RemoveRoleFromInstanceProfile",
+                    "iam:DeleteInstanceProfile",
+                ],
+                [profiles, roles],
+            ),
+            _allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
+            *_launching(install, [roles]),
+            _allow(
+                "Orders",
+                ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+                [f"arn:aws:s3:::{control_bucket}/orders/*"],
+            ),
+            _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
+        )
+    )
+
+
+def _snapshot_keeping(install: str) -> list[Document]:
+    return [
+        _allow("SeeSnapshots", ["ec2:DescribeSnapshots", "ec2:DescribeVolumes", "ec2:DescribeInstances"], ["*"]),
+        _allow(
+            "DropOwnSnapshots",
+            ["ec2:DeleteSnapshot"],
+            [_SNAPSHOTS],
+            {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}},
+        ),
+    ]
+
+
+def _production(install: str, worker_role_arn: str | None) -> list[Document]:
+    if worker_role_arn is None:
+        return []
+    finding = _allow("FindWorkerRole", ["iam:GetRole", "iam:ListInstanceProfilesForRole"], [worker_role_arn])
+    return [finding, *_launching(install, [worker_role_arn])]
+
+
+def backup_role(*, install: str, worker_role_arn: str | None) -> Document:
+    """Policy of an account's backup role; with a worker role it also deploys workers there (production mode)."""
+    return checked(
+        _document(
+            *_snapshot_keeping(install),
+            _allow(
+                "SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:*:*:volume/*"]
+            ),
+            _allow(
+                "SnapshotTagged",
+                ["ec2:CreateSnapshots"],
+                [_SNAPSHOTS],
+                {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}},
+            ),
+            _allow(
+                "TagSnapshots",
+                ["ec2:CreateTags"],
+                [_SNAPSHOTS],
+                {"StringEquals": {"ec2:CreateAction": "CreateSnapshots"}},
+            ),
+            *_production(install, worker_role_arn),
+        )
+    )
+
+
+def restore_role(*, install: str, worker_role_arn: str | None) -> Document:
+    """Policy of an account's restore role; with a worker role it also deploys workers there (production mode)."""
+    tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
+    ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
+    return checked(
+        _document(
+            *_snapshot_keeping(install),
+            _allow("StartSnapshots", ["ebs:StartSnapshot"], [_SNAPSHOTS], tagged),
+            _allow("MakeVolumes", ["ec2:CreateVolume"], ["arn:aws:ec2:*:*:volume/*"], tagged),
+            _allow("FromSnapshots", ["ec2:CreateVolume"], [_SNAPSHOTS]),
+            _allow("TagNew", ["ec2:CreateTags"], [_SNAPSHOTS, "arn:aws:ec2:*:*:volume/*"], tagged),
+            _allow("DropOwnVolumes", ["ec2:DeleteVolume"], ["arn:aws:ec2:*:*:volume/*"], ours),
+            _allow("Attach", ["ec2:AttachVolume"], ["arn:aws:ec2:*:*:volume/*", "arn:aws:ec2:*:*:instance/*"]),
+            _allow("SeeZones", ["ec2:DescribeSubnets"], ["*"]),
+            *_production(install, worker_role_arn),
+        )
+    )
+
+
+def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn: str) -> Document:
+    """Policy of the control plane's own identity: assume the registered roles, write orders, read reports."""
+    return _document(
+        _allow("Assume", ["sts:AssumeRole"], sorted(roles)),
+        _allow(
+            "Orders", ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], [f"arn:aws:s3:::{control_bucket}/orders/*"]
+        ),
+        _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
+        _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
+    )
+
+
+# --- policies of buckets and queues -------------------------------------------------------------------------------
+
+
+def control_bucket(bucket: str, accounts: Sequence[str]) -> Document:
+    """Bucket policy: workers of the production accounts reach their own orders and nothing else."""
+    principals = {"AWS": [f"arn:aws:iam::{account}:root" for account in sorted(accounts)]}
+    return checked(
+        _document(*[{**one, "Principal": principals} for one in _own_orders(bucket)]),
+        limit=20_480,
+    )
+
+
+def report_queue(queue_arn: str, accounts: Sequence[str]) -> Document:
+    """Queue policy: these accounts' workers may send (SQS takes 50 principals at most)."""
+    return _document(
+        {
+            "Sid": "Workers",
+            "Effect": "Allow",
+            "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in sorted(accounts)]},
+            "Action": "sqs:SendMessage",
+            "Resource": queue_arn,
+        }
+    )

@@ -1,0 +1,29 @@
+"""The reconciler: looks at the ledger alone and drives on whatever should be moving and is not.
+
+It repairs what no message will ever repair: a process that died between a commit and a publish, a queue that was lost,
+a chord whose callback never came. It may run twice at the same time; publishing twice is harmless.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from orchestrator.ledger import work
+from orchestrator.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+def reconcile(services: Services) -> int:
+    """Drive overdue work and releases that their chord has not called. Returns how many units were driven."""
+    with services.ledger.write() as tx:
+        stuck = work.overdue(tx)
+        forgotten = work.releasable(tx)
+        woken = work.signal(tx, forgotten)
+    keys = list(dict.fromkeys([*stuck, *woken]))
+    services.dispatch.drive(keys)
+    if stuck:
+        log.info("work driven on", count=len(stuck))
+    if woken:
+        log.info("sessions released from the ledger", count=len(woken))
+    return len(keys)

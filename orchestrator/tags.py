@@ -1,0 +1,30 @@
+"""Names and tags: how everything of ours is recognised in the cloud."""
+
+from __future__ import annotations
+
+import secrets
+
+INSTALL = "daywork:install"
+SESSION = "daywork:session"
+RESOURCE = "daywork:resource"
+ATTEMPT = "daywork:attempt"
+
+
+def path_of(install: str) -> str:
+    """Return the IAM path of an install's temporary roles and instance profiles."""
+    return f"/daywork/{install}/"
+
+
+def temporary_role_name(session: str) -> str:
+    """Return a name for a session's temporary role: unique for ever, because IAM binds old ids to reused names."""
+    return f"dw-{session.removeprefix('s-').lower()}-{secrets.token_hex(3)}"
+
+
+def session_tags(install: str, session: str) -> dict[str, str]:
+    """Return the tags of everything a session makes."""
+    return {INSTALL: install, SESSION: session}
+
+
+def resource_tags(install: str, session: str, ordinal: int, attempt: int) -> dict[str, str]:
+    """Return the tags of what is made for one resource of a session."""
+    return session_tags(install, session) | {RESOURCE: str(ordinal), ATTEMPT: str(attempt)}

@@ -1,0 +1,37 @@
+"""What happens again and again. Each may run twice, at the same time, and does constant work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from celery.exceptions import Ignore
+
+from orchestrator.errors import LedgerUnavailable
+from orchestrator.fleet.watch import watch as watch_fleet
+from orchestrator.reconcile import reconcile as reconcile_ledger
+from tasks.base import DayworkTask
+
+if TYPE_CHECKING:
+    from tasks.base import DayworkApp
+
+
+def register(app: DayworkApp) -> None:
+    """Add the tasks to an app."""
+
+    @app.task(bind=True, base=DayworkTask, name="periodic.watch")
+    def watch(self: DayworkTask) -> None:
+        """Look at workers, snapshots, volumes and deadlines, and wake what waits for them."""
+        try:
+            watch_fleet(self.services)
+        except LedgerUnavailable as error:
+            raise Ignore from error
+
+    @app.task(bind=True, base=DayworkTask, name="periodic.reconcile")
+    def reconcile(self: DayworkTask) -> None:
+        """Drive on what should be moving and is not; release what the chord did not."""
+        try:
+            reconcile_ledger(self.services)
+        except LedgerUnavailable as error:
+            raise Ignore from error
+
+    del watch, reconcile
