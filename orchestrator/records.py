@@ -30,11 +30,12 @@ def session_summary(tx: Transaction, session: sessions.Session) -> dict[str, Any
     """Return a session without its resources, for lists."""
     by_status = sessions.statuses(tx, session.id)
     table = schema.resources
-    done, total = tx.execute(
+    sums = tx.execute(
         sa.select(
             sa.func.coalesce(sa.func.sum(table.c.done), 0), sa.func.coalesce(sa.func.sum(table.c.total), 0)
         ).where(table.c.session_id == session.id)
     ).one()
+    done, total = int(sums[0]), int(sums[1])
     begun = session.started_at
     until = session.ended_at or tx.now
     seconds = (until - begun).total_seconds() if begun else 0.0
@@ -53,10 +54,10 @@ def session_summary(tx: Transaction, session: sessions.Session) -> dict[str, Any
         "endedAt": _time(session.ended_at),
         "attempt": 1,
         "progress": {
-            "done": int(done),
-            "total": int(total),
+            "done": done,
+            "total": total,
             "unit": "bytes",
-            "ratePerSecond": round(int(done) / seconds, 1) if seconds > 0 else 0.0,
+            "ratePerSecond": round(done / seconds, 1) if seconds > 0 else 0.0,
         },
         "counts": {str(status): by_status.get(status, 0) for status in _COUNTED},
         "resourceCount": sum(by_status.values()),

@@ -17,7 +17,7 @@ class RetryPolicy:
 
     def delay(self, tries: int) -> timedelta:
         """Return the delay after this try (counted from 1): between a half and the whole of the capped value."""
-        whole = min(self.first * 2 ** min(tries - 1, 20), self.most)
+        whole: timedelta = min(self.first * 2 ** min(tries - 1, 20), self.most)
         return whole * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
 
     def is_over(self, tries: int) -> bool:

@@ -1,0 +1,1 @@
+"""Workers in numbers: launching them in batches, watching them, taking their reports."""

@@ -1,0 +1,115 @@
+"""Looking at the cloud for everybody at once: workers, snapshots, volumes, deadlines. Constant work, again and again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TypeVar
+
+import sqlalchemy as sa
+import structlog
+
+from orchestrator.errors import CloudError
+from orchestrator.ledger import launches, schema, things, work, workers
+from orchestrator.ledger.store import Transaction
+from orchestrator.model.plan import Access
+from orchestrator.model.work import WorkKey
+from orchestrator.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+def watch(services: Services) -> None:
+    """Wake what waits for something that has happened. One account's failure does not keep the others waiting."""
+    with services.ledger.write() as tx:
+        expired = work.signal_expired(tx)
+    services.dispatch.drive(expired)
+    with services.ledger.read() as tx:
+        places = workers.places(tx)
+        parked = _parked_things(tx)
+        launching = launches.waiting_places(tx)
+    for account, region, role, ids in places:
+        _guarded(services, Access(account=account, region=region, role=role), _workers, list(ids))
+    for access, kinds in parked.items():
+        _guarded(services, access, _snapshots, kinds["snapshot"])
+        _guarded(services, access, _volumes, kinds["volume"])
+    for account, region in launching:
+        services.dispatch.launch(account, region)
+
+
+W = TypeVar("W")
+
+
+def _guarded(services: Services, access: Access, look: Callable[[Services, Access, W], None], wanted: W) -> None:
+    try:
+        look(services, access, wanted)
+    except CloudError as error:
+        log.warning("watch failed", account=access.account, region=access.region, code=error.code, reason=error.reason)
+
+
+def _workers(services: Services, access: Access, ids: list[str]) -> None:
+    seen = services.cloud.compute(access).workers(ids=ids)
+    with services.ledger.write() as tx:
+        changed: list[WorkKey] = []
+        for one in seen:
+            if workers.seen(tx, one.instance_id, one.state):
+                worker = workers.get(tx, one.instance_id)
+                if worker is not None and worker.ordinal is not None:
+                    changed.append(WorkKey(worker.session, worker.ordinal))
+        woken = work.signal(tx, changed)
+    services.dispatch.drive(woken)
+
+
+def _parked_things(tx: Transaction) -> dict[Access, dict[str, dict[str, WorkKey]]]:
+    """Return the snapshots and volumes that parked work waits for, by who may describe them."""
+    table, parked = schema.cloud_things, schema.work
+    rows = tx.rows(
+        sa.select(
+            table.c.kind,
+            table.c.cloud_id,
+            table.c.account,
+            table.c.region,
+            table.c.role,
+            table.c.session_id,
+            table.c.ordinal,
+        )
+        .select_from(
+            table.join(parked, sa.and_(parked.c.session_id == table.c.session_id, parked.c.ordinal == table.c.ordinal))
+        )
+        .where(
+            parked.c.parked,
+            parked.c.wait_for == table.c.kind,
+            table.c.kind.in_(("snapshot", "volume")),
+            table.c.state == things.CREATED,
+        )
+    )
+    found: dict[Access, dict[str, dict[str, WorkKey]]] = defaultdict(lambda: {"snapshot": {}, "volume": {}})
+    for row in rows:
+        access = Access(account=row.account, region=row.region, role=row.role)
+        found[access][row.kind][row.cloud_id] = WorkKey(row.session_id, row.ordinal)
+    return found
+
+
+def _snapshots(services: Services, access: Access, wanted: dict[str, WorkKey]) -> None:
+    if not wanted:
+        return
+    states = {one.snapshot_id: one.state for one in services.cloud.compute(access).snapshots(ids=list(wanted))}
+    _wake_finished(services, wanted, {name for name, state in states.items() if state != "pending"})
+
+
+def _volumes(services: Services, access: Access, wanted: dict[str, WorkKey]) -> None:
+    if not wanted:
+        return
+    states = {one.volume_id: one.state for one in services.cloud.compute(access).volumes(ids=list(wanted))}
+    _wake_finished(services, wanted, {name for name, state in states.items() if state != "creating"})
+
+
+def _wake_finished(services: Services, wanted: dict[str, WorkKey], finished: set[str]) -> None:
+    """Wake the work whose things are all finished."""
+    waiting = {key for name, key in wanted.items() if name not in finished}
+    ready = {key for name, key in wanted.items() if name in finished} - waiting
+    if not ready:
+        return
+    with services.ledger.write() as tx:
+        woken = work.signal(tx, sorted(ready))
+    services.dispatch.drive(woken)
