@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-#: A step runs for seconds; the limits are far above that and below the ledger's claim of 90 s and the visibility timeout.
+#: A step runs for seconds; the limits are far above that, and below the ledger's claim of 90 s and the visibility time.
 STEP_SOFT_LIMIT = timedelta(seconds=60)
 STEP_HARD_LIMIT = timedelta(seconds=75)
 VISIBILITY = timedelta(minutes=5)
@@ -37,7 +37,7 @@ def celery_settings(
         # finished chord part is never counted.
         "task_ignore_result": True,
         "result_expires": timedelta(days=1),
-        # The longest quiet gap a chord survives: with the default of a day a session that waits longer never calls back.
+        # The longest quiet gap a chord survives: by default a session that waits for a day never calls back.
         "result_chord_expires": timedelta(days=30),
         # The default gives up after 0.6 s: a broker restart then cuts every chain that was about to go on.
         "task_publish_retry_policy": {

@@ -30,7 +30,7 @@ def session_summary(tx: Transaction, session: sessions.Session) -> dict[str, Any
     """Return a session without its resources, for lists."""
     by_status = sessions.statuses(tx, session.id)
     table = schema.resources
-    sums = tx.execute(
+    sums: Any = tx.execute(
         sa.select(
             sa.func.coalesce(sa.func.sum(table.c.done), 0), sa.func.coalesce(sa.func.sum(table.c.total), 0)
         ).where(table.c.session_id == session.id)

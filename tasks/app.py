@@ -14,9 +14,9 @@ from tasks import fleet, periodic, requests, steps
 from tasks.base import DayworkApp
 
 
-def make_app(settings: Settings) -> DayworkApp:
-    """Make the Celery app with all its tasks."""
-    app = DayworkApp(settings)
+def make_app(settings: Settings, **parts: Any) -> DayworkApp:
+    """Make the Celery app with all its tasks; `parts` replace the steps or the services (see `DayworkApp`)."""
+    app = DayworkApp(settings, **parts)
     app.conf.update(
         celery_settings(
             broker_url=settings.broker_url,

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore
 
+from config.settings import Settings
+from orchestrator.bootstrap import make_services
 from orchestrator.errors import LedgerUnavailable
+from orchestrator.ledger.store import Ledger
 from orchestrator.model.status import Step
 from orchestrator.model.work import WorkKey
+from orchestrator.ports import Dispatch
+from orchestrator.services import Services
 from orchestrator.steps import STEPS
-from orchestrator.steps.carry import Verdict, carry_out
-
-if TYPE_CHECKING:
-    from config.settings import Settings
-    from orchestrator.services import Services
+from orchestrator.steps.carry import StepFunction, Verdict, carry_out
+from tasks.canvas import CeleryDispatch
 
 
-class DayworkApp(Celery):  # type: ignore[misc]  # Celery's class is untyped
+class DayworkApp(Celery):
     """The Celery app with our settings and, in each process after its fork, the services."""
 
-    def __init__(self, settings: Settings, **options: Any) -> None:
-        """Take the settings; nothing is opened until a task needs it."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        steps: Mapping[Step, StepFunction] = STEPS,
+        services: Callable[[Settings, Callable[[Ledger], Dispatch]], Services] = make_services,
+        **options: Any,
+    ) -> None:
+        """Take the settings; nothing is opened until a task needs it.
+
+        `steps` and `services` are replaced by benchmarks and by tests of this package alone.
+        """
         super().__init__("daywork", **options)
         self.settings = settings
+        self.steps_table = steps
+        self._make_services = services
         self._made: tuple[int, Services] | None = None
         self._lock = Lock()
 
@@ -35,24 +50,28 @@ class DayworkApp(Celery):  # type: ignore[misc]  # Celery's class is untyped
         """The services of this process: made at first use, because engines and clients must not cross a fork."""
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
-                from orchestrator.bootstrap import make_services
-                from tasks.canvas import CeleryDispatch
-
-                self._made = (os.getpid(), make_services(self.settings, lambda ledger: CeleryDispatch(self, ledger)))
+                made = self._make_services(self.settings, lambda ledger: CeleryDispatch(self, ledger))
+                self._made = (os.getpid(), made)
             return self._made[1]
 
 
-class DayworkTask(Task):  # type: ignore[misc]  # Celery's class is untyped
+class DayworkTask(Task):  # type: ignore[type-arg]  # generic in the stubs alone
     """Base of all tasks. A child that dies is tried again, three times, after the chord's own claim (6 s) is over."""
 
     max_retries = 3
     default_retry_delay = 8
 
     @property
+    def daywork(self) -> DayworkApp:
+        """The app, as what it is."""
+        if not isinstance(self.app, DayworkApp):
+            raise TypeError("a Daywork task runs in a Daywork app")
+        return self.app
+
+    @property
     def services(self) -> Services:
         """The services of this process."""
-        services: Services = self.app.services
-        return services
+        return self.daywork.services
 
 
 def carry(task: DayworkTask, key: WorkKey, step: Step, attempt: int) -> str:
@@ -61,7 +80,7 @@ def carry(task: DayworkTask, key: WorkKey, step: Step, attempt: int) -> str:
     A parked step tells Flower so with an event of its own; nothing else of it stays in Celery.
     """
     try:
-        carried = carry_out(task.services, STEPS, key, step, attempt)
+        carried = carry_out(task.services, task.daywork.steps_table, key, step, attempt)
     except LedgerUnavailable as error:
         # The work stands as it stood: the reconciler drives it as soon as the ledger answers.
         task.send_event("task-waiting", result="waiting: the ledger does not answer")

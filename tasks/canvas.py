@@ -1,12 +1,12 @@
 """A session as a Celery chord of chains, published so that every part of it can be published again.
 
-    session.start  ->  chord( worker.assume_role -> worker.launch -> worker.run_job -> worker.teardown,  for each resource )
-                       callback: session.release
+    session.start -> chord( worker.assume_role -> worker.launch -> worker.run_job -> worker.teardown, per resource )
+                     callback: session.release
 
-Celery's own `chord(...)` sets the chord's size with the last header task and draws new ids, so a publisher that dies half-way
-leaves a chord that never calls back, and a parked chain could not go on. Here the size is set first, while the session is
-being published, and each chain is published on its own with ids that can be computed again. This module is the one that
-knows Celery's chord protocol (pinned version; `tests/integration/tasks` holds the promises it relies on).
+Celery's own `chord(...)` sets the chord's size with the last header task and draws new ids, so a publisher that dies
+half-way leaves a chord that never calls back, and a parked chain could not go on. Here the size is set first, while the
+session is being published, and each chain is published on its own with ids that can be computed again. This module is
+the one that knows Celery's chord protocol (pinned version; `tests/integration/tasks` holds the promises it relies on).
 """
 
 from __future__ import annotations
@@ -93,9 +93,12 @@ def _links(app: Celery, place: work.Place) -> list[Signature[Any]]:
         return [_link(app, place, place.step)]
     steps = RESOURCE_STEPS[RESOURCE_STEPS.index(place.step) :]
     links = [_link(app, place, step) for step in steps]
-    links[-1].set(
-        chord=_as_message(release_link(app, key.session)), group_id=group_id(key.session), group_index=key.ordinal
-    )
+    chord = {
+        "chord": _as_message(release_link(app, key.session)),
+        "group_id": group_id(key.session),
+        "group_index": key.ordinal,
+    }
+    links[-1].options.update(chord)
     return links
 
 
@@ -111,7 +114,8 @@ def _link(app: Celery, place: work.Place, step: Step) -> Signature[Any]:
     shown = f"session={key.session}" + ("" if of_session else f" resource={place.resource_id}")
     arguments: tuple[Any, ...] = (key.session,) if of_session else (key.session, key.ordinal, place.attempt)
     link: Signature[Any] = app.signature(TASKS[step], args=arguments, immutable=True)
-    return link.set(task_id=task_id(key, place.attempt, step), argsrepr=shown, kwargsrepr="")
+    link.options.update(task_id=task_id(key, place.attempt, step), argsrepr=shown, kwargsrepr="")
+    return link
 
 
 def _as_message(link: Signature[Any]) -> dict[str, Any]:

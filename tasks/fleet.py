@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def register(app: DayworkApp) -> None:
     """Add the task to an app."""
 
-    @app.task(bind=True, base=DayworkTask, name="fleet.launch")
+    @app.task(bind=True, shared=False, base=DayworkTask, name="fleet.launch")
     def launch(self: DayworkTask, account: str, region: str) -> str:
         """Launch what is asked for in an account and Region; `watch` repeats it as long as requests are open."""
         try:

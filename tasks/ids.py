@@ -1,4 +1,4 @@
-"""Task and group ids that can be computed again from the ledger, so that any link of any chain can be published again."""
+"""Task and group ids that can be computed again from the ledger: any link of any chain can be published again."""
 
 from __future__ import annotations
 

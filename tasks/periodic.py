@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def register(app: DayworkApp) -> None:
     """Add the tasks to an app."""
 
-    @app.task(bind=True, base=DayworkTask, name="periodic.watch")
+    @app.task(bind=True, shared=False, base=DayworkTask, name="periodic.watch")
     def watch(self: DayworkTask) -> None:
         """Look at workers, snapshots, volumes and deadlines, and wake what waits for them."""
         try:
@@ -26,7 +26,7 @@ def register(app: DayworkApp) -> None:
         except LedgerUnavailable as error:
             raise Ignore from error
 
-    @app.task(bind=True, base=DayworkTask, name="periodic.reconcile")
+    @app.task(bind=True, shared=False, base=DayworkTask, name="periodic.reconcile")
     def reconcile(self: DayworkTask) -> None:
         """Drive on what should be moving and is not; release what the chord did not."""
         try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def register(app: DayworkApp) -> None:
     """Add the task to an app."""
 
-    @app.task(bind=True, base=DayworkTask, name="daywork.submit", ignore_result=False)
+    @app.task(bind=True, shared=False, base=DayworkTask, name="daywork.submit", ignore_result=False)
     def submit(self: DayworkTask, *, request: dict[str, Any]) -> dict[str, Any]:
         """Accept a session request; the result is `{"sessionId": ...}`, or `{"refused": {field, reason, remedy}}`."""
         services = self.services

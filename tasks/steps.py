@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 def register(app: DayworkApp) -> None:
     """Add the tasks to an app."""
 
-    @app.task(bind=True, base=DayworkTask, name=TASKS[Step.START])
+    @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.START])
     def start(self: DayworkTask, session: str) -> str:
         words = carry(self, WorkKey(session, SESSION), Step.START, 1)
         size = publish_session(app, self.services.ledger, session)
         return f"{words}: {size} resources"
 
-    @app.task(bind=True, base=DayworkTask, name=TASKS[Step.ASSUME_ROLE])
+    @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.ASSUME_ROLE])
     def assume_role(self: DayworkTask, session: str, ordinal: int, attempt: int) -> str:
         return carry(self, WorkKey(session, ordinal), Step.ASSUME_ROLE, attempt)
 
-    @app.task(bind=True, base=DayworkTask, name=TASKS[Step.LAUNCH_WORKER])
+    @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.LAUNCH_WORKER])
     def launch(self: DayworkTask, session: str, ordinal: int, attempt: int) -> str:
         return carry(self, WorkKey(session, ordinal), Step.LAUNCH_WORKER, attempt)
 
-    @app.task(bind=True, base=DayworkTask, name=TASKS[Step.RUN_JOB])
+    @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.RUN_JOB])
     def run_job(self: DayworkTask, session: str, ordinal: int, attempt: int) -> str:
         return carry(self, WorkKey(session, ordinal), Step.RUN_JOB, attempt)
 
-    @app.task(bind=True, base=DayworkTask, name=TASKS[Step.TEARDOWN])
+    @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.TEARDOWN])
     def teardown(self: DayworkTask, session: str, ordinal: int, attempt: int) -> str:
         return carry(self, WorkKey(session, ordinal), Step.TEARDOWN, attempt)
 
-    @app.task(bind=True, base=DayworkTask, name=TASKS[Step.RELEASE])
+    @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.RELEASE])
     def release(self: DayworkTask, session: str) -> str:
         return carry(self, WorkKey(session, SESSION), Step.RELEASE, 1)
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
+
 from orchestrator import policies, tags
-from orchestrator.ledger import journal, leases, sessions, things, work
+from orchestrator.errors import Permanent
+from orchestrator.ledger import journal, leases, schema, sessions, things, work
+from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access, TemporaryRole
-from orchestrator.model.status import DeploymentMode
-from orchestrator.model.work import Claim, Done, Outcome, Park, Stopped
+from orchestrator.model.status import DeploymentMode, Step
+from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
+from orchestrator.retry import RetryPolicy
 from orchestrator.services import Services
 from orchestrator.steps.view import View, look, repository
 
-#: How long making a role may take before somebody else may try; it is four IAM calls.
+#: How long making a role may take before somebody else may try; it is six IAM calls.
 _MAKING = timedelta(seconds=60)
-#: A wait that is ended by a signal looks again by itself after this.
-_LOOK_AGAIN = timedelta(minutes=5)
+#: The holder of a chain wakes who waits for it. It can miss somebody who is about to park, so that one looks again by
+#: itself: soon at first, then rarely.
+_CHAIN_LOOKS = RetryPolicy(first=timedelta(seconds=5), most=timedelta(minutes=5))
 _CHAIN_MARGIN = timedelta(hours=1)
 
 
@@ -25,19 +32,23 @@ def assume_role(services: Services, held: Claim) -> Outcome:
     view = look(services, held)
     if view.session.is_stopping:
         return Stopped()
-    if (waiting := _chain(services, view)) is not None:
-        return waiting
     services.cloud.check(view.plan.operation)
     if view.plan.worker.access != view.plan.operation:
         services.cloud.check(view.plan.worker.access)
+    if (waiting := _chain(services, view)) is not None:
+        return waiting
     if view.shared.mode is DeploymentMode.BACKUP:
         return _temporary_role(services, view)
+    # Production mode: planning has read the worker role and its profile a moment ago; it is never touched.
     return Done()
 
 
-def chain_lease(chain: str) -> str:
-    """Return the name of the lease on a backup chain: two sessions never write one at once."""
-    return f"chain:{chain}"
+# --- the backup chain ---------------------------------------------------------------------------------------------
+
+
+def chain_wait(chain: str) -> str:
+    """Return what work that waits for a backup chain is parked on: one name for each chain, of bounded length."""
+    return f"chain:{hashlib.sha256(chain.encode()).hexdigest()[:32]}"
 
 
 def owner(view: View) -> str:
@@ -45,18 +56,44 @@ def owner(view: View) -> str:
     return f"{view.session.id}/{view.held.key.ordinal}"
 
 
-def _chain(services: Services, view: View) -> Park | None:
+def hold_chain(tx: Transaction, services: Services, view: View) -> bool:
+    """Take or renew the lease on the resource's backup chain: two sessions never write one at once."""
     if view.plan.chain is None:
-        return None
+        return True
     deadlines = services.install.deadlines
-    name = chain_lease(view.plan.chain)
+    span = deadlines.job + deadlines.source + deadlines.launch + deadlines.boot + deadlines.removal + _CHAIN_MARGIN
+    return leases.acquire(tx, _chain_lease(view.plan.chain), owner(view), span) is not None
+
+
+def free_chain(tx: Transaction, view: View) -> list[WorkKey]:
+    """Give the chain back. Returns the work that waited for it: the caller must drive it."""
+    chain = view.plan.chain
+    if chain is None or not leases.release(tx, _chain_lease(chain), owner(view)):
+        return []
+    return work.signal_waiting(tx, chain_wait(chain))
+
+
+def _chain_lease(chain: str) -> str:
+    return f"chain:{chain}"
+
+
+def _chain(services: Services, view: View) -> Park | None:
+    chain = view.plan.chain
+    if chain is None:
+        return None
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
-        span = deadlines.job + deadlines.source + deadlines.launch + _CHAIN_MARGIN
-        if leases.acquire(tx, name, owner(view), span) is not None:
+        if hold_chain(tx, services, view):
             return None
-        holder = (leases.holder(tx, name) or "").split("/")[0]
-        return Park("chain", tx.now + _LOOK_AGAIN, reason=f"session {holder} is writing the same backup chain")
+        holder = (leases.holder(tx, _chain_lease(chain)) or "").split("/")[0]
+        return Park(
+            chain_wait(chain),
+            tx.now + _CHAIN_LOOKS.delay(view.held.tries),
+            reason=f"session {holder} is writing the same backup chain",
+        )
+
+
+# --- the temporary role -------------------------------------------------------------------------------------------
 
 
 def _temporary_role(services: Services, view: View) -> Outcome:
@@ -64,16 +101,14 @@ def _temporary_role(services: Services, view: View) -> Outcome:
     if role is None:
         raise LookupError("a session in backup mode has no temporary role in its plan")
     session = view.session.id
-    lease = f"role:{session}"
-    mine = owner(view)
+    access = Access(account=role.account, region=role.region, role=view.plan.worker.access.role)
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
         known = things.find(tx, session, "role", role.name)
-        if known is not None and known.state == things.CREATED:
-            return Done()
-        if leases.acquire(tx, lease, mine, _MAKING) is None:
+        if known is not None and (answer := _answer(known)) is not None:
+            return answer
+        if leases.acquire(tx, _role_lease(session), owner(view), _MAKING) is None:
             return Park("temporary-role", tx.now + _MAKING)
-        access = Access(account=role.account, region=role.region, role=view.plan.worker.access.role)
         things.intend(
             tx,
             things.Thing(
@@ -94,17 +129,60 @@ def _temporary_role(services: Services, view: View) -> Outcome:
             tags=tags.session_tags(services.install.id, session),
             boundary=services.install.boundary,
         )
+    except Permanent as error:
+        _tell_others(services, view, role, refused=error)
+        raise
     except BaseException:
         with services.ledger.write() as tx:
-            leases.release(tx, lease, mine)
+            leases.release(tx, _role_lease(session), owner(view))
         raise
     with services.ledger.write() as tx:
         things.created(tx, session, "role", role.name, cloud_id=made.role_id, arn=made.arn)
         journal.write(tx, session, f"temporary role {role.name} made")
-        leases.release(tx, lease, mine)
-        woken = work.signal_waiting(tx, "temporary-role", session=session)
-    services.dispatch.drive(woken)
+    _tell_others(services, view, role)
     return Done()
+
+
+def _role_lease(session: str) -> str:
+    return f"role:{session}"
+
+
+def _answer(known: things.Thing) -> Outcome | None:
+    """Return what the session's role, made or refused by another resource, means for this one."""
+    if known.state == things.CREATED:
+        return Done()
+    if known.state == things.REMOVED:
+        return Failed("the session's temporary role has been removed already", "Start a new session")
+    if "refused" in known.details:
+        return Failed(known.details["refused"], known.details.get("remedy", ""))
+    return None
+
+
+def _tell_others(services: Services, view: View, role: TemporaryRole, *, refused: Permanent | None = None) -> None:
+    """Give the lease back and signal every resource at this step, also one that is just about to park."""
+    session = view.session.id
+    with services.ledger.write() as tx:
+        if refused is not None:
+            _note_refusal(tx, session, role.name, refused)
+        leases.release(tx, _role_lease(session), owner(view))
+        keys = [WorkKey(session, ordinal) for ordinal in work.ordinals(tx, session)]
+        waiting = [
+            place.key for place in work.places(tx, keys) if place.step is Step.ASSUME_ROLE and place.key != view.held.key
+        ]
+        woken = work.signal(tx, waiting)
+    services.dispatch.drive(woken)
+
+
+def _note_refusal(tx: Transaction, session: str, name: str, refused: Permanent) -> None:
+    """Write down why the role cannot be made, so that a thousand resources do not ask IAM the same."""
+    table = schema.cloud_things
+    known = things.find(tx, session, "role", name)
+    if known is not None:
+        tx.execute(
+            sa.update(table)
+            .where(table.c.session_id == session, table.c.kind == "role", table.c.name == name)
+            .values(details={**known.details, "refused": refused.reason, "remedy": refused.remedy})
+        )
 
 
 def _policy(services: Services, view: View, role: TemporaryRole, others: list[sessions.Resource]) -> policies.Document:

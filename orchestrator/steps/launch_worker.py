@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from agent.protocol import Boot, user_data
+import sqlalchemy as sa
+
+from agent.protocol import Boot, Report, user_data
 from orchestrator import tags
-from orchestrator.ledger import launches, sessions, work
+from orchestrator.ledger import launches, schema, sessions, work
+from orchestrator.ledger.store import Transaction
+from orchestrator.ledger.workers import Worker
+from orchestrator.model.plan import Access
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped
 from orchestrator.services import Services
 from orchestrator.steps import source
 from orchestrator.steps.view import View, look
 
-_GONE = ("shutting-down", "terminated", "stopping", "stopped")
+#: States of an instance in which its agent will never answer again.
+GONE = ("shutting-down", "terminated", "stopping", "stopped")
 
 
 def launch_worker(services: Services, held: Claim) -> Outcome:
@@ -24,12 +30,28 @@ def launch_worker(services: Services, held: Claim) -> Outcome:
     if request is None:
         if (answer := source.prepare(services, view)) is not None:
             return answer
-        spec = _spec(services, view)
-        with services.ledger.write() as tx:
-            work.hold(tx, held)
-            request = launches.file(tx, held.key, held.attempt, spec)
-        services.dispatch.launch(spec.access.account, spec.access.region)
+        request = _file(services, view)
     return _wait(services, view, request)
+
+
+def _file(services: Services, view: View) -> launches.LaunchRequest:
+    """File the launch request. Only the first of those that wait asks for a look: one launch takes them all."""
+    spec = _spec(services, view)
+    with services.ledger.write() as tx:
+        work.hold(tx, view.held)
+        first = not _others_wait(tx, spec.access)
+        request = launches.file(tx, view.held.key, view.held.attempt, spec)
+    if first:
+        services.dispatch.launch(spec.access.account, spec.access.region)
+    return request
+
+
+def _others_wait(tx: Transaction, access: Access) -> bool:
+    table = schema.launch_requests
+    queued = sa.select(table.c.id).where(
+        table.c.state == launches.QUEUED, table.c.account == access.account, table.c.region == access.region
+    )
+    return bool(tx.rows(queued.limit(1)))
 
 
 def _wait(services: Services, view: View, request: launches.LaunchRequest) -> Outcome:
@@ -41,15 +63,13 @@ def _wait(services: Services, view: View, request: launches.LaunchRequest) -> Ou
         until = request.filed_at + deadlines.launch
         if now >= until:
             return Failed(
-                f"no worker could be launched within {deadlines.launch}",
-                "See the session's log for what EC2 answered; add instance types or subnets",
+                f"no worker could be launched within {deadlines.launch}{_last_error(services, request)}",
+                "Add instance types or subnets to the worker configuration, or raise the account's quota",
             )
-        return Park("worker", until, status=ResourceStatus.WAITING_FOR_CAPACITY)
-    if worker.state in _GONE:
-        return Failed(
-            f"worker {worker.instance_id} ended before its agent was ready",
-            "See the instance's console output, and whether its role may read the control bucket",
-        )
+        called = request.state == launches.BATCHED
+        return Park("worker", until, status=_LAUNCHING if called else ResourceStatus.WAITING_FOR_CAPACITY)
+    if (failed := _early_end(worker)) is not None:
+        return failed
     if worker.ready_at is not None and worker.user_id is not None:
         with services.ledger.write() as tx:
             work.hold(tx, view.held)
@@ -61,8 +81,33 @@ def _wait(services: Services, view: View, request: launches.LaunchRequest) -> Ou
             f"worker {worker.instance_id} did not report within {deadlines.boot}",
             "Check that its subnet reaches S3, SQS, STS and EBS, and see its console output",
         )
-    booting = worker.state == "running"
-    return Park("worker", until, status=ResourceStatus.BOOTING if booting else ResourceStatus.LAUNCHING)
+    return Park("worker", until, status=ResourceStatus.BOOTING if worker.state == "running" else _LAUNCHING)
+
+
+_LAUNCHING = ResourceStatus.LAUNCHING
+
+
+def _early_end(worker: Worker) -> Failed | None:
+    """Return why a worker ended before it was given its order, or None."""
+    result = Report.from_dict(worker.report).result if worker.report is not None else None
+    if result is not None:
+        return Failed(result.reason or f"the agent on {worker.instance_id} could not start", result.remedy or "")
+    if worker.state in GONE:
+        return Failed(
+            f"worker {worker.instance_id} ended before its agent was ready ({worker.state})",
+            "See the instance's state reason and console output, and whether its role may read the control bucket",
+        )
+    return None
+
+
+def _last_error(services: Services, request: launches.LaunchRequest) -> str:
+    """Return what EC2 answered last, as the end of a sentence."""
+    if request.batch is None:
+        return ""
+    table = schema.launch_batches
+    with services.ledger.read() as tx:
+        row = tx.row(sa.select(table.c.error).where(table.c.id == request.batch))
+    return f": {row.error}" if row is not None and row.error else ""
 
 
 def _spec(services: Services, view: View) -> launches.LaunchSpec:

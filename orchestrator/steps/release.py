@@ -37,8 +37,9 @@ def release(services: Services, held: Claim) -> Outcome:
             services.dispatch.launch(batch.spec.access.account, batch.spec.access.region)
         return Park("launches", now + _LOOK_AGAIN)
     try:
-        waiting = _workers(services, session.id, present) or _orders(services, session.id, present)
+        waiting = _workers(services, session.id, present)
         if waiting is None:
+            _orders(services, session.id, present)
             _role(services, session, present)
     except CloudError as error:
         waiting = error.reason

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator import tags
 from orchestrator.ledger import registry, sessions, work, workers
 from orchestrator.ledger.store import Transaction
+from orchestrator.ledger.things import Thing
 from orchestrator.model.account import Repository
 from orchestrator.model.plan import ResourcePlan, SessionPlan
 from orchestrator.model.work import Claim
@@ -33,6 +35,34 @@ class View:
     def tags(self, install: str) -> dict[str, str]:
         """Return the tags of what is made for this attempt."""
         return tags.resource_tags(install, self.session.id, self.held.key.ordinal, self.held.attempt)
+
+    def thing(self, kind: str, name: str) -> Thing:
+        """Return the ledger row of something that the operation's role makes for this resource."""
+        place = self.plan.operation
+        return Thing(
+            session=self.session.id,
+            ordinal=self.held.key.ordinal,
+            kind=kind,
+            name=name,
+            account=place.account,
+            region=place.region,
+            role=place.role,
+        )
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a time that a step remembered, or None."""
+        value = self.resource.state.get(name)
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+    def own_key(self, key: str | None) -> str | None:
+        """Return a KMS key's ARN if it can be used where the operation works, else None: the account's default key.
+
+        A restore into another account or Region cannot use the source's key.
+        """
+        place = self.plan.operation
+        if key is not None and key.startswith("arn:") and key.split(":")[3:5] != [place.region, place.account]:
+            return None
+        return key
 
 
 def look(services: Services, held: Claim) -> View:

@@ -1,0 +1,1 @@
+"""What several kinds of tests share: servers started and ended, apps with plain steps."""

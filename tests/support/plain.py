@@ -1,0 +1,109 @@
+"""A Daywork app whose steps do nothing in the cloud: for tests of `tasks/` and for benchmarks of the orchestration.
+
+Options of the request steer the steps: `park` makes run_job wait for a signal, `fail` makes launch_worker fail for every
+resource whose number is divisible by it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from orchestrator.bootstrap import SystemClock
+from orchestrator.ledger import sessions, work
+from orchestrator.ledger.store import Ledger, make_engine
+from orchestrator.model.request import SessionRequest
+from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus, Step, session_outcome
+from orchestrator.model.work import Claim, Done, Failed, Outcome, Park
+from orchestrator.services import Install, Services
+
+
+def _start(services: Services, held: Claim) -> Outcome:
+    with services.ledger.write() as tx:
+        work.hold(tx, held)
+        sessions.move(tx, held.key.session, SessionStatus.RUNNING, started_at=tx.now)
+        count = len(sessions.resources(tx, held.key.session))
+        work.enrol(tx, held.key.session, range(count), Step.ASSUME_ROLE)
+    return Done()
+
+
+def _nothing(services: Services, held: Claim) -> Outcome:
+    return Done()
+
+
+def _launch(services: Services, held: Claim) -> Outcome:
+    options = _options(services, held)
+    if options.get("fail") and held.key.ordinal % options["fail"] == 0:
+        return Failed("it was asked for", "Ask for something else")
+    return Done()
+
+
+def _run_job(services: Services, held: Claim) -> Outcome:
+    if _options(services, held).get("park") and held.tries == 1:
+        return Park("result", services.clock.now() + timedelta(hours=1), status=ResourceStatus.RUNNING)
+    with services.ledger.write() as tx:
+        sessions.remember(tx, held.key, outcome="success")
+    return Done()
+
+
+def _teardown(services: Services, held: Claim) -> Outcome:
+    with services.ledger.read() as tx:
+        outcome = sessions.resource(tx, held.key).outcome
+    return Done(ResourceStatus(outcome or "success"))
+
+
+def _release(services: Services, held: Claim) -> Outcome:
+    with services.ledger.write() as tx:
+        session = held.key.session
+        if work.unfinished(tx, session):
+            return Park("resources", tx.now + timedelta(hours=1))
+        work.hold(tx, held)
+        sessions.move(tx, session, session_outcome(one.status for one in sessions.resources(tx, session)))
+    return Done()
+
+
+def _options(services: Services, held: Claim) -> dict[str, Any]:
+    with services.ledger.read() as tx:
+        return sessions.get(tx, held.key.session).request.options
+
+
+STEPS = {
+    Step.START: _start,
+    Step.ASSUME_ROLE: _nothing,
+    Step.LAUNCH_WORKER: _launch,
+    Step.RUN_JOB: _run_job,
+    Step.TEARDOWN: _teardown,
+    Step.RELEASE: _release,
+}
+
+
+def plain_services(settings: Any, make_dispatch: Any) -> Services:
+    """Services with a ledger and no cloud."""
+    ledger = Ledger(make_engine(settings.ledger_url), SystemClock())
+    install = Install(
+        id="plain", control_bucket="none", control_region="eu-west-1", report_queue="none", home_account="0" * 12
+    )
+    return Services(
+        ledger=ledger,
+        cloud=None,
+        dispatch=make_dispatch(ledger),
+        clock=ledger.clock,
+        install=install,  # type: ignore[arg-type]
+    )
+
+
+def submit(services: Services, count: int, **options: Any) -> str:
+    """Put a session over `count` resources into the ledger; returns its id."""
+    request = SessionRequest.model_validate(
+        {
+            "source": "plain",
+            "id": f"{count}-{services.clock.now().timestamp()}",
+            "operation": "ec2-backup",
+            "resources": [{"account": "1" * 12, "region": "eu-west-1", "id": f"i-{n:017x}"} for n in range(count)],
+            "options": options,
+        }
+    )
+    wanted = [sessions.Wanted(account=one.account, region=one.region, resource_id=one.id) for one in request.resources]
+    with services.ledger.write() as tx:
+        session, _ = sessions.submit(tx, request, mode=DeploymentMode.BACKUP, resources=wanted)
+    return session
