@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from localcloud.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,9 @@ class Call:
 
     `account` is whose backend the call acts on (of the signer, unless a resource policy allowed another one);
     `parameters` is the request as botocore's input shape for the operation (nested dicts and lists), where the body could be
-    decoded; `path`, `query`, `headers` and `body` are the raw request.
+    decoded; `path`, `query`, `headers` (lower-case names) and `body` are the raw request; a part that runs before moto may
+    replace `body`. `protocol` is botocore's word for the wire format (`ec2`, `query`, `json`, `rest-json`, `rest-xml`).
+    `identity` holds what the overlay knows of the signer beyond `principal`; it is never logged.
     """
 
     service: str
@@ -37,6 +42,8 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     parameters: dict[str, Any] = field(default_factory=dict)
+    protocol: str = "query"
+    identity: Identity | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
