@@ -1,8 +1,8 @@
 """May this principal do this? Identity policies, boundaries, session policies and resource policies together.
 
-Rules: "Policy evaluation logic" in the IAM User Guide. An explicit denial anywhere wins. In its own account a principal
-needs an allowance by its identity policies or by a resource policy that names it; in another account by both. A key policy
-and a trust policy must always allow, in the own account too.
+Rules: "Policy evaluation logic" in the IAM User Guide. An explicit denial anywhere wins. In its own account a
+principal needs an allowance by its identity policies or by a resource policy that names it; in another account by
+both. A key policy and a trust policy must always allow, in the own account too.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Authority:
             "aws:principaltype": "User" if identity.session is None else "AssumedRole",
             "aws:requestedregion": call.region,
             "aws:sourceip": "127.0.0.1",
-            # The emulated endpoints stand for TLS ones; policies that refuse plain HTTP must not refuse everything here.
+            # The emulated endpoints stand for TLS ones: policies that refuse plain HTTP must not refuse everything.
             "aws:securetransport": "true",
             "aws:currenttime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "aws:epochtime": str(int(now)),

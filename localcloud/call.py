@@ -25,10 +25,11 @@ class Call:
     """One signed request: `service` and `operation` as in IAM actions (`ec2`, `RunInstances`).
 
     `account` is whose backend the call acts on (of the signer, unless a resource policy allowed another one);
-    `parameters` is the request as botocore's input shape for the operation (nested dicts and lists), where the body could be
-    decoded; `path`, `query`, `headers` (lower-case names) and `body` are the raw request; a part that runs before moto may
-    replace `body`. `protocol` is botocore's word for the wire format (`ec2`, `query`, `json`, `rest-json`, `rest-xml`).
-    `identity` holds what the overlay knows of the signer beyond `principal`; it is never logged.
+    `parameters` is the request as botocore's input shape for the operation (nested dicts and lists), where the body
+    could be decoded; `path`, `query`, `headers` (lower-case names) and `body` are the raw request; a part that runs
+    before moto may replace `body`. `protocol` is botocore's word for the wire format (`ec2`, `query`, `json`,
+    `rest-json`, `rest-xml`). `identity` holds what the overlay knows of the signer beyond `principal`; it is never
+    logged.
     """
 
     service: str

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Entry:
-    """One call. `time` is Unix time in seconds, `code` the AWS error code or None, `principal` the signer's ARN or None.
+    """One call; `time` is Unix time in seconds, `code` the AWS error code, `principal` the signer's ARN.
 
     `status` 0 means that the connection was cut by a fault rule.
     """

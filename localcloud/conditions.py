@@ -1,9 +1,9 @@
 """Condition blocks of IAM policies: operators, qualifiers, policy variables.
 
-Rules: "IAM JSON policy elements: Condition operators" and "Policy variables" in the IAM User Guide. A condition holds when
-every operator holds for every key; an operator holds when one of the values does (for negated ones: when none does). A
-missing key makes an operator false, except negated ones, `...IfExists`, `Null` and `ForAllValues`. An operator that is
-not known here is an error of the caller's policy, never silently true.
+Rules: "IAM JSON policy elements: Condition operators" and "Policy variables" in the IAM User Guide. A condition holds
+when every operator holds for every key; an operator holds when one of the values does (for negated ones: when none
+does). A missing key makes an operator false, except negated ones, `...IfExists`, `Null` and `ForAllValues`. An
+operator that is not known here is an error of the caller's policy, never silently true.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _address(wanted: str, given: str, context: Context) -> bool:
 _TESTS: Final[dict[str, Callable[[str, str, Context], bool]]] = {
     "StringEquals": _text(lambda wanted, given: wanted == given),
     "StringEqualsIgnoreCase": _text(lambda wanted, given: wanted.lower() == given.lower()),
-    "StringLike": lambda wanted, given, context: like(wanted, given, context),
+    "StringLike": like,
     "ArnEquals": _arn_like,
     "ArnLike": _arn_like,
     "Bool": _text(lambda wanted, given: wanted.lower() == given.lower()),

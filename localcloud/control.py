@@ -45,7 +45,7 @@ class Control:
         self._token = ""
 
     def prepare(self) -> None:
-        """Write the token that `/_sim/accounts` asks for, and the control plane's key when an account was set for it."""
+        """Write the token that `/_sim/accounts` asks for, and the control plane's key if it has an account."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._token = secrets.token_urlsafe(32)
         write_secret(self._directory / "admin-token", self._token)

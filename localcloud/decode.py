@@ -47,7 +47,7 @@ _S3_LISTING: Final = frozenset(
 
 @dataclass(kw_only=True)
 class Request:
-    """An HTTP request, read whole. `raw_path` and `raw_query` are as they came over the wire, header names lower-case."""
+    """An HTTP request, read whole: path and query as they came over the wire, header names lower-case."""
 
     method: str
     raw_path: str
@@ -109,7 +109,7 @@ def model_name(service: str) -> str | None:
 
 
 def protocol_of(service: str, headers: Mapping[str, str]) -> str:
-    """Return botocore's word for the wire format of a request; good enough also for requests without a known service."""
+    """Return botocore's word for the wire format of a request, a guess when the service is not known."""
     if "x-amz-target" in headers:
         return "json"
     content = headers.get("content-type", "")

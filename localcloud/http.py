@@ -1,7 +1,7 @@
 """The HTTP side: a thread a connection, connections kept open, answers in one write.
 
-werkzeug's own server closes after every answer and then lingers for 10 ms; agents make thousands of small calls. Its parsing
-of requests into WSGI (with moto's care for S3 metadata headers) is kept.
+werkzeug's own server closes after every answer and then lingers for 10 ms; agents make thousands of small calls. Its
+parsing of requests into WSGI (with moto's care for S3 metadata headers) is kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IDLE: Final = 120.0
 _NO_BODY: Final = frozenset({204, 304})
 
 
-class Handler(MotoRequestHandler):  # type: ignore[misc]  # werkzeug is not typed here
+class Handler(MotoRequestHandler):
     """One connection. Writes no access log: it would name signed addresses."""
 
     protocol_version = "HTTP/1.1"
@@ -58,11 +58,12 @@ class Handler(MotoRequestHandler):  # type: ignore[misc]  # werkzeug is not type
         environ = self.make_environ()
         answered: list[tuple[str, list[tuple[str, str]]]] = []
 
-        def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
+        def start_response(status: str, headers: list[tuple[str, str]]) -> None:
             answered.append((status, headers))
 
+        app: Overlay = self.server.overlay  # type: ignore[attr-defined]  # werkzeug names its own server class
         try:
-            chunks = self.server.app(environ, start_response)
+            chunks = app(environ, start_response)
             self._send(*answered[-1], chunks)
         except ConnectionCut:
             self.close_connection = True
@@ -108,8 +109,8 @@ class Server(ThreadingHTTPServer):
     ssl_context = None
     _server_version = "daywork-localcloud"
 
-    def __init__(self, port: int, app: Overlay) -> None:
-        self.app = app
+    def __init__(self, port: int, overlay: Overlay) -> None:
+        self.overlay = overlay
         super().__init__(("127.0.0.1", port), Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:

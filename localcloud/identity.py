@@ -1,7 +1,7 @@
 """Who signs: IAM users with access keys, and sessions of roles.
 
-moto's own idea of temporary credentials does not check anything; sessions are therefore kept here. A session lives as long as
-its role's id: a role removed and made again under the same name is another role.
+moto's own idea of temporary credentials does not check anything; sessions are therefore kept here. A session lives as
+long as its role's id: a role removed and made again under the same name is another role.
 """
 
 from __future__ import annotations

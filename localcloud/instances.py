@@ -58,21 +58,16 @@ class Instances:
         if name is None and arn is None:
             return
         shown, field = (name, "name") if name is not None else (arn, "arn")
-        profile = state.profile(call.account, name if name is not None else arn.rpartition("/")[2])
+        profile = state.profile(call.account, name if name is not None else str(arn).rpartition("/")[2])
         known = profile is not None and (arn is None or profile.arn == arn)
         seen = self._clock() - self._profile_changes.get((call.account, profile.name if profile else ""), 0.0)
+        refused = f"Value ({shown}) for parameter iamInstanceProfile.{field} is invalid."
         if not known or seen < self._settings.profile_delay.total_seconds():
-            raise AwsError(
-                "InvalidParameterValue",
-                f"Value ({shown}) for parameter iamInstanceProfile.{field} is invalid. Invalid IAM Instance Profile {field}"
-                if field == "name"
-                else f"Value ({shown}) for parameter iamInstanceProfile.arn is invalid. Invalid IAM Instance Profile ARN",
-            )
+            kind = "name" if field == "name" else "ARN"
+            raise AwsError("InvalidParameterValue", f"{refused} Invalid IAM Instance Profile {kind}")
         if profile is not None and not profile.roles:
             raise AwsError(
-                "InvalidParameterValue",
-                f"Value ({shown}) for parameter iamInstanceProfile.{field} is invalid. IAM Instance Profile "
-                f'"{profile.arn}" has no associated IAM Roles',
+                "InvalidParameterValue", f'{refused} IAM Instance Profile "{profile.arn}" has no associated IAM Roles'
             )
 
 

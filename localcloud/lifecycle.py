@@ -1,7 +1,7 @@
 """Time in the life of an instance: pending -> running, shutting-down -> terminated -> forgotten.
 
-One thread carries out what is due. Whoever wants to know (the fleet) observes; observers are told in order, from that thread
-or from the request that ended an instance, and must not block.
+One thread carries out what is due. Whoever wants to know (the fleet) observes; observers are told in order, from that
+thread or from the request that ended an instance, and must not block.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Instance metadata, version 2, one address per instance.
 
-Under `/imds/<account>/<region>/<instance id>/` an agent finds what a real worker finds under `169.254.169.254`; set as
-`AWS_EC2_METADATA_SERVICE_ENDPOINT` it works with botocore's own credential chain. Credentials are real ones of this cloud:
-a session of the profile's role named after the instance, so that `aws:userid` is `<role id>:<instance id>`.
+Under `/imds/<account>/<region>/<instance id>/` an agent finds what a real worker finds under `169.254.169.254`; set
+as `AWS_EC2_METADATA_SERVICE_ENDPOINT` it works with botocore's own credential chain. Credentials are real ones of
+this cloud: a session of the profile's role named after the instance, so that `aws:userid` is `<role id>:<instance
+id>`.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import threading
 import time
@@ -21,6 +21,7 @@ from localcloud.call import Reply
 from localcloud.identity import Identities, Session
 from localcloud.lifecycle import InstanceRef
 from localcloud.policy import MalformedPolicy, parse, trusts_service
+from localcloud.settings import is_account
 
 PREFIX: Final = "/imds/"
 #: AWS gives instance credentials about six hours and renews them well before their end.
@@ -47,11 +48,8 @@ class Metadata:
         if len(parts) < _PARTS:
             return wire.text("", 404)
         account, region, instance_id, rest = parts
-        try:
-            instance = state.instance(account, region, instance_id)
-        except KeyError:
-            instance = None
-        if instance is None or instance.state not in _ALIVE:
+        instance = _alive(account, region, instance_id)
+        if instance is None:
             return wire.text("", 404)
         if instance.metadata_options.http_endpoint == "disabled":
             return wire.text("", 403)
@@ -93,7 +91,7 @@ class Metadata:
         kept = self._tokens.get(headers.get("x-aws-ec2-metadata-token", ""))
         return kept is not None and kept[0] == instance_id and kept[1] > self._clock()
 
-    def _document(self, path: str, instance: Any) -> Reply:  # noqa: PLR0911 - one return a document
+    def _document(self, path: str, instance: Any) -> Reply:
         account, region = instance.owner_id, instance.ec2_backend.region_name
         simple = {
             "latest/meta-data/instance-id": instance.id,
@@ -105,8 +103,8 @@ class Metadata:
         }
         if path in simple:
             return wire.text(str(simple[path] or ""))
-        if path == "latest/user-data":
-            return wire.text("", 404) if not instance.user_data else wire.text(user_data(instance))
+        if path == "latest/user-data" and instance.user_data:
+            return wire.text(user_data(instance))
         if path == "latest/dynamic/instance-identity/document":
             return wire.document(
                 {
@@ -176,6 +174,16 @@ class Metadata:
 def user_data(instance: Any) -> str:
     """Return an instance's user data as text (moto keeps it encoded)."""
     return base64.b64decode(str(instance.user_data)).decode("utf-8", "replace")
+
+
+def _alive(account: str, region: str, instance_id: str) -> Any | None:
+    if not is_account(account):
+        return None
+    try:
+        instance = state.instance(account, region, instance_id)
+    except KeyError:
+        return None
+    return instance if instance is not None and instance.state in _ALIVE else None
 
 
 def _profile_of(instance: Any) -> Any | None:

@@ -1,7 +1,8 @@
 """What is changed inside moto so that it behaves as AWS does where this system depends on it.
 
-moto has no hooks for these, so methods of its classes are replaced, once per process and only when a cloud is started. The
-replacements hold no state of a cloud: who acts comes through the context variable `SENDER`, and time passes in `lifecycle`.
+moto has no hooks for these, so methods of its classes are replaced, once per process and only when a cloud is
+started. The replacements hold no state of a cloud: who acts comes through the context variable `SENDER`, and time
+passes in `lifecycle`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def install() -> None:
     _bucket_policies_are_ours()
 
 
+def replace(owner: type, name: str, function: Any) -> None:
+    """Replace (or add) a method of one of moto's classes."""
+    setattr(owner, name, function)
+
+
 def _own_images() -> None:
     from moto.ec2.models.amis import Ami, AmiBackend
 
@@ -64,7 +70,7 @@ def _own_images() -> None:
                 region_name=f"{self.region_name}a",
             )
 
-    AmiBackend._load_amis = load
+    replace(AmiBackend, "_load_amis", load)
 
 
 def _instances_take_time() -> None:
@@ -91,13 +97,13 @@ def _instances_take_time() -> None:
 
         return change
 
-    Instance.__init__ = init
-    Instance.finish_terminate = finish_terminate
-    Instance.finish_stop = finish_stop
-    Instance.finish_start = finish_start
-    Instance.terminate = begin(32, "shutting-down", ("pending", "running", "stopping", "stopped"))
-    Instance.stop = begin(64, "stopping", ("pending", "running"))
-    Instance.start = begin(0, "pending", ("stopped",))
+    replace(Instance, "__init__", init)
+    replace(Instance, "finish_terminate", finish_terminate)
+    replace(Instance, "finish_stop", finish_stop)
+    replace(Instance, "finish_start", finish_start)
+    replace(Instance, "terminate", begin(32, "shutting-down", ("pending", "running", "stopping", "stopped")))
+    replace(Instance, "stop", begin(64, "stopping", ("pending", "running")))
+    replace(Instance, "start", begin(0, "pending", ("stopped",)))
 
 
 def _every_instance_gets_its_profile() -> None:
@@ -121,8 +127,8 @@ def _every_instance_gets_its_profile() -> None:
         associated(self, ec2_backend, association_id, instance, iam_instance_profile)
         instance.iam_instance_profile = {"Arn": iam_instance_profile.arn, "Id": iam_instance_profile.id}
 
-    InstanceBackend.run_instances = run_instances
-    IamInstanceProfileAssociation.__init__ = init
+    replace(InstanceBackend, "run_instances", run_instances)
+    replace(IamInstanceProfileAssociation, "__init__", init)
 
 
 def _messages_carry_their_sender() -> None:
@@ -136,7 +142,7 @@ def _messages_carry_their_sender() -> None:
         if sender is not None:
             self.sender_id = sender
 
-    Message.__init__ = init
+    replace(Message, "__init__", init)
 
 
 def _bucket_policies_are_ours() -> None:
@@ -144,5 +150,4 @@ def _bucket_policies_are_ours() -> None:
     from moto.s3.models import FakeBucket
 
     # moto judges bucket policies without principals or most conditions; `authority` has judged already.
-    FakeBucket.get_permission = lambda _self, _action, _resource: PermissionResult.NEUTRAL
-    FakeBucket.allow_action = lambda _self, _action, _resource: True
+    replace(FakeBucket, "get_permission", lambda _self, _action, _resource: PermissionResult.NEUTRAL)

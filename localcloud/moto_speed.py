@@ -1,13 +1,16 @@
 """What is changed inside moto so that thousands of instances stay usable.
 
-Measured on moto 5.2.5: reading one resource's tags scans all tags, finding an instance scans all reservations. Both become
-look-ups. Behaviour stays the same; the replacements hold no state of a cloud except an index in the backend itself.
+Measured on moto 5.2.5: reading one resource's tags scans all tags, finding an instance scans all reservations. Both
+become look-ups. Behaviour stays the same; the replacements hold no state of a cloud except an index in the backend
+itself.
 """
 
 from __future__ import annotations
 
 import copy
 from typing import Any
+
+from localcloud.moto_behaviour import replace
 
 _installed: list[bool] = []
 
@@ -36,7 +39,7 @@ def _tags_by_resource() -> None:
             for key, value in list(tags.items())
         ]
 
-    TaggedEC2Resource.get_tags = get_tags
+    replace(TaggedEC2Resource, "get_tags", get_tags)
 
 
 def _find(backend: Any, instance_id: str) -> tuple[Any, Any] | None:
@@ -91,14 +94,15 @@ def _instances_by_id() -> None:
         reservations = list(chosen.values())
         return reservations if filters is None else list(filter_reservations(reservations, filters))
 
-    InstanceBackend.get_instance = get_instance
-    InstanceBackend.get_instance_by_id = get_instance_by_id
-    InstanceBackend.get_multi_instances_by_id = get_multi_instances_by_id
-    InstanceBackend.get_reservations_by_instance_ids = get_reservations_by_instance_ids
+    replace(InstanceBackend, "get_instance", get_instance)
+    replace(InstanceBackend, "get_instance_by_id", get_instance_by_id)
+    replace(InstanceBackend, "get_multi_instances_by_id", get_multi_instances_by_id)
+    replace(InstanceBackend, "get_reservations_by_instance_ids", get_reservations_by_instance_ids)
 
 
 def _attribute_names_once() -> None:
-    from moto.core.serialize import MISSING, AttributePicker
+    from moto.core.constants import MISSING
+    from moto.core.serialize import AttributePicker
     from moto.core.utils import get_value
 
     names: dict[tuple[Any, ...], tuple[list[str], Any]] = {}
@@ -122,4 +126,4 @@ def _attribute_names_once() -> None:
                     return transform(value)
         return value
 
-    AttributePicker.__call__ = pick
+    replace(AttributePicker, "__call__", pick)

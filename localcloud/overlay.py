@@ -1,7 +1,7 @@
 """The overlay: every request passes here on its way to moto.
 
-In order: the cloud's own pages and instance metadata; who signed; fault rules; may they; the parts that answer themselves
-(`Plugin`s, ours first); moto; what parts add to the answer; faults that lose it; the call log.
+In order: the cloud's own pages and instance metadata; who signed; fault rules; may they; the parts that answer
+themselves (`Plugin`s, ours first); moto; what parts add to the answer; faults that lose it; the call log.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Overlay:
                 reply = self._serve(request)
         except ConnectionCut:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last line of defence: the client hears an error, the log says why
             _log.exception("%s %s failed", request.method, request.raw_path)
             reply = wire.refusal(
                 AwsError("InternalError", "The embedded cloud failed; its log says how."),
@@ -212,7 +212,7 @@ class Overlay:
                     chunks.close()
         except NotImplementedError as error:
             raise AwsError("NotImplemented", f"{call.name}: {error}") from None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - moto raises anything
             _log.exception("moto failed at %s", call.name)
             raise AwsError(
                 "InternalError", f"{call.name}: the embedded cloud failed ({type(error).__name__})"

@@ -1,8 +1,8 @@
 """IAM policy documents: reading them and asking them.
 
-Terms: a **query** is one (action, resource, context). A document **allows**, **denies** or says nothing. In a resource policy
-a statement names **principals**; a principal is named **directly** (its own ARN, its role, everybody) or through its
-**account** - then the account has delegated, and the principal's own identity policies decide as well.
+Terms: a **query** is one (action, resource, context). A document **allows**, **denies** or says nothing. In a
+resource policy a statement names **principals**; a principal is named **directly** (its own ARN, its role, everybody)
+or through its **account** - then the account has delegated, and the principal's own identity policies decide as well.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class MalformedPolicy(ValueError):
 
 
 class Decision(Enum):
-    """What documents say to a query. `ALLOWED_ACCOUNT`: a resource policy allowed the account, not the principal itself."""
+    """What documents say to a query. `ALLOWED_ACCOUNT`: a resource policy allowed the principal's account."""
 
     SILENT = "silent"
     ALLOWED = "allowed"

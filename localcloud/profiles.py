@@ -29,8 +29,8 @@ class Profiles:
         if call.operation == "CreateRole" and len(call.parameters.get("RoleName", "")) > 64:  # noqa: PLR2004
             raise AwsError(
                 "ValidationError",
-                "1 validation error detected: Value at 'roleName' failed to satisfy constraint: Member must have length "
-                "less than or equal to 64",
+                "1 validation error detected: Value at 'roleName' failed to satisfy constraint: "
+                "Member must have length less than or equal to 64",
             )
         return None
 

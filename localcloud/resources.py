@@ -1,6 +1,7 @@
 """Which resource a call to S3, SQS or KMS means, whose it is, and its own policy.
 
-These three can be used across accounts: the account a call acts on is the resource's, once its policy allowed the signer.
+These three can be used across accounts: the account a call acts on is the resource's, once its policy allowed the
+signer.
 """
 
 from __future__ import annotations
@@ -142,22 +143,20 @@ _KEY_PARAMETERS: Final = ("KeyId", "SourceKeyId", "TargetKeyId", "DestinationKey
 def key_of(call: Call, name: str) -> tuple[str, str, Any]:
     """Return (account, Region, moto's key or None) of the key that a parameter of a KMS call means."""
     given = str(call.parameters[name])
-    parts = given.split(":")
-    account, region = (
-        (parts[4], parts[3]) if given.startswith("arn:") and len(parts) > 4 else (call.account, call.region)
-    )  # noqa: PLR2004
+    account, region = call.account, call.region
+    if given.startswith("arn:"):
+        _, _, _, region, account, *_ = [*given.split(":"), "", "", "", "", ""]
     return account, region, state.kms_key(account, region, given)
 
 
 def kms_demands(call: Call) -> Iterator[Demand]:
     """Yield what a KMS call demands. A Decrypt without key id means the key in the ciphertext."""
-    context: dict[str, str | tuple[str, ...]] = {"kms:viaservice": ""}
-    context.clear()
+    context: dict[str, str | tuple[str, ...]] = {}
     for key, value in (call.parameters.get("EncryptionContext") or {}).items():
         context[f"kms:encryptioncontext:{key.lower()}"] = str(value)
     if call.parameters.get("EncryptionContext"):
         context["kms:encryptioncontextkeys"] = tuple(call.parameters["EncryptionContext"])
-    named = [name for name in _KEY_PARAMETERS if name in call.parameters]
+    named: list[str] = [name for name in _KEY_PARAMETERS if name in call.parameters]
     if call.operation == "Decrypt" and not named:
         named = ["CiphertextBlob"]
     if not named:

@@ -14,10 +14,10 @@ ENFORCED: Final[frozenset[str]] = frozenset({"sts", "s3", "sqs", "ebs", "kms", "
 class Settings:
     """Behaviour of an embedded cloud; every duration may be zero.
 
-    `boot` is how long an instance stays `pending`, `shutdown` how long `shutting-down` or `stopping`; a terminated instance
-    can be described for `keep_terminated` (AWS: about an hour). A new or changed instance profile is refused by
-    RunInstances for `profile_delay`. `enforce` names the services whose identity policies count. All accounts belong to
-    the organisation `organisation` except those in `outsiders`. `call_log` is how many calls the log keeps.
+    `boot` is how long an instance stays `pending`, `shutdown` how long `shutting-down` or `stopping`; a terminated
+    instance can be described for `keep_terminated` (AWS: about an hour). A new or changed instance profile is refused
+    by RunInstances for `profile_delay`. `enforce` names the services whose identity policies count. All accounts
+    belong to the organisation `organisation` except those in `outsiders`. `call_log` is how many calls the log keeps.
     """
 
     boot: timedelta = timedelta(seconds=0.5)

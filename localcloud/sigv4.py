@@ -1,7 +1,7 @@
 """Signature version 4, the verifying side.
 
-Rules: "Create a signed AWS API request" in the IAM User Guide. The canonical path is encoded twice except for S3; S3 clients
-may leave the payload unsigned or sign it in chunks, then only the headers are proved.
+Rules: "Create a signed AWS API request" in the IAM User Guide. The canonical path is encoded twice except for S3; S3
+clients may leave the payload unsigned or sign it in chunks, then only the headers are proved.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def verify(
     if not hmac.compare_digest(expected, signature.value):
         raise AwsError(
             "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
-            "Key and signing method.",
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your AWS Secret Access Key and signing method.",
         )
 
 

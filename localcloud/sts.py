@@ -1,7 +1,8 @@
 """The security token service: taking roles, and telling callers who they are.
 
-moto hands out credentials for any role to anybody; this part answers every `sts` call itself. A role must exist in its own
-account, its trust policy must allow the caller there (external id included), and durations are limited as AWS does.
+moto hands out credentials for any role to anybody; this part answers every `sts` call itself. A role must exist in
+its own account, its trust policy must allow the caller there (external id included), and durations are limited as AWS
+does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """ClientTokens: the same request twice is one effect.
 
-Rules: "Ensuring idempotency in Amazon EC2 API requests". A token belongs to account, Region and operation. The same token
-with the same parameters answers with the first result as it is now (a terminated instance stays the answer); with other
-parameters it is refused. Two requests at the same time wait for each other. A request that failed leaves no trace.
+Rules: "Ensuring idempotency in Amazon EC2 API requests". A token belongs to account, Region and operation. The same
+token with the same parameters answers with the first result as it is now (a terminated instance stays the answer);
+with other parameters it is refused. Two requests at the same time wait for each other. A request that failed leaves
+no trace.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ def refusal(error: AwsError, *, protocol: str, method: str = "POST", service: st
             headers.append(("x-amz-request-id", request_id))
             body = f"<Error>{inner}<RequestId>{request_id}</RequestId></Error>"
         else:
-            body = f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+            body = f"<Error><Type>Sender</Type>{inner}</Error><RequestId>{request_id}</RequestId>"
+            body = f"<ErrorResponse>{body}</ErrorResponse>"
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'
     return Reply(status=error.status, headers=headers, body=b"" if method == "HEAD" else body.encode())
 
@@ -54,7 +55,7 @@ def refuse(call: Call, code: str, message: str, status: int | None = None) -> Re
 
 
 def answer(call: Call, result: Any, *, transformers: dict[str, Any] | None = None) -> Reply:
-    """Render a successful answer: `result` is botocore's output shape of the operation as dicts (or moto's own objects).
+    """Render a successful answer: `result` is botocore's output shape of the operation (or moto's own objects).
 
     `transformers` are moto's `RESPONSE_KEY_PATH_TO_TRANSFORMER` for services that need them.
     """
