@@ -167,7 +167,9 @@ def _tell_others(services: Services, view: View, role: TemporaryRole, *, refused
         leases.release(tx, _role_lease(session), owner(view))
         keys = [WorkKey(session, ordinal) for ordinal in work.ordinals(tx, session)]
         waiting = [
-            place.key for place in work.places(tx, keys) if place.step is Step.ASSUME_ROLE and place.key != view.held.key
+            place.key
+            for place in work.places(tx, keys)
+            if place.step is Step.ASSUME_ROLE and place.key != view.held.key
         ]
         woken = work.signal(tx, waiting)
     services.dispatch.drive(woken)

@@ -124,7 +124,9 @@ def _readiness(services: Services, view: View, taken: dict[str, str], seen: list
         return Failed(f"the snapshots were not completed within {span}", "See the state of the snapshots in EC2")
     if lost := set(taken.values()) - {one.snapshot_id for one in seen}:
         if now - since >= VISIBLE_WITHIN:
-            return Failed(f"snapshot {min(lost)} does not exist any more", "Somebody deleted it; start the backup again")
+            return Failed(
+                f"snapshot {min(lost)} does not exist any more", "Somebody deleted it; start the backup again"
+            )
         return Park("snapshot", now + _LOOK_AGAIN, status=ResourceStatus.WAITING_FOR_SOURCE)
     return Park("snapshot", since + span, status=ResourceStatus.WAITING_FOR_SOURCE)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from orchestrator.errors import CloudError
-from orchestrator.ledger import journal, launches, leases, sessions, things, work, workers
+from orchestrator.ledger import journal, launches, sessions, things, work, workers
 from orchestrator.model.plan import Access
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Claim, Done, Outcome, Park
 from orchestrator.services import Services
-from orchestrator.steps.assume_role import chain_lease, owner
+from orchestrator.steps.assume_role import free_chain
 from orchestrator.steps.view import View, look, remember
 
 _LOOK_AGAIN = timedelta(seconds=10)
@@ -123,11 +123,8 @@ def _leftovers(services: Services, view: View, problems: list[str]) -> None:
 
 
 def _free_chain(services: Services, view: View) -> None:
-    if view.plan.chain is None:
-        return
     with services.ledger.write() as tx:
-        released = leases.release(tx, chain_lease(view.plan.chain), owner(view))
-        woken = work.signal_waiting(tx, "chain") if released else []
+        woken = free_chain(tx, view)
     services.dispatch.drive(woken)
 
 
