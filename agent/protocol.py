@@ -7,7 +7,7 @@ Terms:
 - **Order**: an object in the control bucket, `orders/<session>/<role id>:<instance id>.json`. The last part is the
   worker's own `aws:userid`, so one policy statement limits each worker to its own orders.
 - **Stop**: an object with the order's key and the ending `.stop` in place of `.json`. Its content does not matter.
-- **Report**: an SQS message from the agent: `ready`, `progress` (also the heartbeat) or `result`, numbered by the agent.
+- **Report**: an SQS message of the agent: `ready`, `progress` (also the heartbeat) or `result`, numbered by it.
 - **Result object**: the result report written beside the order, ending `.result.json`. Either one ends the job.
 
 Only the standard library is used, so both sides and the embedded cloud can import it. No message ever carries a
@@ -307,7 +307,7 @@ class Order(Message):
     job: dict[str, Any]
 
 
-JOB_MESSAGES: dict[str, type[BackupJob] | type[RestoreVolumeJob]] = {
+JOB_MESSAGES: dict[str, type[BackupJob | RestoreVolumeJob]] = {
     "ec2-backup": BackupJob,
     "ec2-restore-volume": RestoreVolumeJob,
 }

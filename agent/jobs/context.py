@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 
-class JobStopped(Exception):  # noqa: N818 - a wish that was granted, not an error
+class JobStopped(Exception):
     """The job ended early because `JobContext.stop` was set; nothing half-made is visible in the repository."""
 
 
-class JobFailed(Exception):  # noqa: N818 - carries words for a person
+class JobFailed(Exception):
     """The job cannot succeed. `reason` and `remedy` are sentences for a person, without any secret."""
 
     def __init__(self, reason: str, remedy: str | None = None) -> None:
