@@ -61,10 +61,13 @@ class Settings(BaseSettings):
         return {name: _hide(str(value)) for name, value in self.model_dump(mode="json").items()}
 
 
-def load_settings() -> Settings:
-    """Read the settings. Raises `SettingsError` that names every mistake."""
+def load_settings(default: Path | None = None) -> Settings:
+    """Read the settings; `default` is the file to read when `DAYWORK_CONFIG` names none.
+
+    Raises `SettingsError` that names every mistake.
+    """
     values: dict[str, object] = {}
-    if path := os.environ.get("DAYWORK_CONFIG"):
+    if path := os.environ.get("DAYWORK_CONFIG") or default:
         try:
             values = tomllib.loads(Path(path).read_text())
         except (OSError, tomllib.TOMLDecodeError) as error:
