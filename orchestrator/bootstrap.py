@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from config.settings import Settings
-from orchestrator.aws.cloud import AwsCloud
 from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
@@ -87,6 +86,9 @@ def external_ids(ledger: Ledger) -> Callable[[str], str | None]:
 
 def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch]) -> Services:
     """Wire the real thing."""
+    # boto3 takes most of a second: a command that only reads the ledger imports this module without it
+    from orchestrator.aws.cloud import AwsCloud
+
     ledger = make_ledger(settings)
     install = make_install(settings)
     return Services(
