@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -25,13 +26,10 @@ _EVERYTHING: Final[dict[str, Any]] = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
-_CONTROL_PLANE: Final[dict[str, Any]] = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": "*"},
-        {"Effect": "Allow", "Action": ["s3:*", "sqs:*"], "Resource": "*"},
-    ],
-}
+_USER_NAME: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+
+#: Answers a request to a page of its own; is given what follows the page's name in the path.
+Page = Callable[[Request, str], Reply]
 
 
 class Control:
@@ -43,14 +41,23 @@ class Control:
         self._faults = faults
         self._calls = calls
         self._token = ""
+        self._pages: dict[str, Page] = {
+            "accounts": lambda request, _: self._serve_accounts(request),
+            "users": lambda request, _: self._serve_users(request),
+        }
+
+    def add_page(self, name: str, page: Page) -> None:
+        """Serve `/_sim/<name>/...` by a part of the cloud. The page asks for the token; must come before the start."""
+        self._pages[name] = page
 
     def prepare(self) -> None:
-        """Write the token that `/_sim/accounts` asks for, and the control plane's key if it has an account."""
+        """Write the token that pages with power ask for, and the control plane's key if it has an account."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._token = secrets.token_urlsafe(32)
         write_secret(self._directory / "admin-token", self._token)
         if self._settings.control_account is not None:
-            key = access_key(self._settings.control_account, CONTROL_PLANE, _CONTROL_PLANE)
+            # The user may do nothing until somebody gives it a policy, as on AWS.
+            key = access_key(self._settings.control_account, CONTROL_PLANE)
             write_secret(self._directory / "control-plane.json", json.dumps(key))
 
     def serve(self, request: Request) -> Reply:
@@ -67,8 +74,10 @@ class Control:
             return self._serve_faults(request, rest)
         if page == "calls":
             return self._serve_calls(request)
-        if page == "accounts" and request.method == "POST":
-            return self._serve_accounts(request)
+        if page in self._pages:
+            if not secrets.compare_digest(request.headers.get("x-sim-token", "").encode(), self._token.encode()):
+                return wire.document({"error": "header X-Sim-Token must hold what the file admin-token holds"}, 403)
+            return self._pages[page](request, rest)
         return wire.document({"error": f"{request.method} {request.raw_path} does not exist"}, 404)
 
     def _serve_faults(self, request: Request, rule_id: str) -> Reply:
@@ -99,27 +108,47 @@ class Control:
         return wire.document({"calls": self._calls.since(moment)})
 
     def _serve_accounts(self, request: Request) -> Reply:
-        if not secrets.compare_digest(request.headers.get("x-sim-token", "").encode(), self._token.encode()):
-            return wire.document({"error": "header X-Sim-Token must hold what the file admin-token holds"}, 403)
-        try:
-            wanted = json.loads(request.body or b"null")
-        except ValueError:
-            return wire.document({"error": "the body is not JSON"}, 400)
-        if not isinstance(wanted, dict) or set(wanted) != {"account"}:
-            return wire.document({"error": 'the body must be {"account": "<12 digits>"}'}, 400)
-        account = wanted["account"]
-        if not isinstance(account, str) or not is_account(account):
-            return wire.document({"error": f"account {account!r} is not a 12-digit account id"}, 400)
-        return wire.document(dict(access_key(account, ADMINISTRATOR, _EVERYTHING)), 201)
+        wanted, refused = _wanted(request, ("account",))
+        if refused is not None:
+            return refused
+        return wire.document(dict(access_key(wanted["account"], ADMINISTRATOR, _EVERYTHING)), 201)
+
+    def _serve_users(self, request: Request) -> Reply:
+        wanted, refused = _wanted(request, ("account", "user"))
+        if refused is not None:
+            return refused
+        if not _USER_NAME.fullmatch(wanted["user"]):
+            return wire.document({"error": f"user {wanted['user']!r} is not a name of an IAM user"}, 400)
+        return wire.document(dict(access_key(wanted["account"], wanted["user"])), 201)
 
 
-def access_key(account: str, user: str, policy: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return an access key of `user` in `account`, making the user and the key when they are missing."""
+def _wanted(request: Request, names: tuple[str, ...]) -> tuple[dict[str, str], Reply | None]:
+    """Read a JSON object with exactly these fields, `account` among them, or say what is wrong."""
+    if request.method != "POST":
+        return {}, wire.document({"error": "use POST"}, 405)
+    try:
+        wanted = json.loads(request.body or b"null")
+    except ValueError:
+        return {}, wire.document({"error": "the body is not JSON"}, 400)
+    if (
+        not isinstance(wanted, dict)
+        or set(wanted) != set(names)
+        or not all(isinstance(value, str) for value in wanted.values())
+    ):
+        return {}, wire.document({"error": f"the body must be an object with the texts {', '.join(names)}"}, 400)
+    if not is_account(wanted["account"]):
+        return {}, wire.document({"error": f"account {wanted['account']!r} is not a 12-digit account id"}, 400)
+    return wanted, None
+
+
+def access_key(account: str, user: str, policy: Mapping[str, Any] | None = None) -> Mapping[str, str]:
+    """Return an access key of `user` in `account`, making the user (with `policy`) and the key when missing."""
     backend = state.iam(account)
     known = backend.users.get(user)
     if known is None:
         known = backend.create_user("us-east-1", user)
-        backend.put_user_policy(user, user, json.dumps(policy))
+        if policy is not None:
+            backend.put_user_policy(user, user, json.dumps(policy))
     key = known.access_keys[0] if known.access_keys else backend.create_access_key(user)
     return {
         "account": account,
