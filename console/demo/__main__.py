@@ -1,0 +1,5 @@
+"""`python -m console.demo`."""
+
+from console.demo.play import main
+
+raise SystemExit(main())
