@@ -1,7 +1,12 @@
-"""Accepting a request: checked against schema, catalogue and registry, without touching AWS, then committed."""
+"""Accepting a request: checked against schema, catalogue and registry, without touching AWS, then committed.
+
+Stopping and retrying by hand are here too: whatever a person or a program may ask of sessions enters through this door.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +15,16 @@ import structlog
 from orchestrator.errors import NotFound, Refused
 from orchestrator.ledger import points, registry, sessions
 from orchestrator.ledger.store import Ledger, Transaction
-from orchestrator.model.request import SessionRequest, read_request, read_strict
+from orchestrator.model.request import ResourceSelector, SessionRequest, read_request, read_strict
+from orchestrator.model.status import ResourceStatus, SessionStatus
 from orchestrator.model.work import SESSION, WorkKey
 from orchestrator.operations import Operation, operation
 from orchestrator.ports import Dispatch
 
 log = structlog.get_logger(__name__)
+
+#: The source of requests that retry a session; their id is that session's, so that retrying it twice is one session.
+RETRY_SOURCE = "daywork.retry"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,44 +38,125 @@ class Submitted:
 def submit(ledger: Ledger, document: Any, *, dispatch: Dispatch) -> Submitted:
     """Accept a request. Raises `Refused` (or `NotFound`, `Conflict`) with field, value and remedy; then nothing was made.
 
-    The session is committed before it is published: a broker that does not answer delays it, and loses nothing.
+    All mistakes are found before one is raised: `problems` holds them. The session is committed before it is published:
+    a broker that does not answer delays it, and loses nothing.
     """
-    request = read_request(document)
-    row = operation(request.operation)
-    mode = row.mode(request.mode)
-    read_strict(row.options, request.options, what="options", prefix="options")
+    return _accept(ledger, read_request(document), dispatch)
+
+
+def stop(ledger: Ledger, session: str, *, dispatch: Dispatch) -> SessionStatus:
+    """Ask a session to stop; returns its status by then. Harmless when repeated or when it has ended.
+
+    Raises `NotFound`.
+    """
     with ledger.write() as tx:
-        wanted = _resources(tx, request, row)
-        _roles(tx, request)
-        registry.repository(tx, request.repository)
-        session, created = sessions.submit(tx, request, mode=mode, resources=wanted)
-    try:
-        dispatch.drive([WorkKey(session, SESSION)])
-    except Exception as error:  # noqa: BLE001 - accepted is accepted: the reconciler publishes it
-        log.warning("session could not be published yet", session_id=session, reason=type(error).__name__)
+        woken = sessions.request_stop(tx, session)
+        status = sessions.get(tx, session).status
+    _drive(dispatch, woken, session)
+    return status
+
+
+def retry(ledger: Ledger, session: str, *, dispatch: Dispatch) -> Submitted:
+    """Start a new session over the failed resources of one that has ended. Asked again, it is the same session.
+
+    Raises `NotFound`, or `Refused` when the session still runs, when nothing of it failed, or for a reason of `submit`.
+    """
+    with ledger.read() as tx:
+        found = sessions.get(tx, session)
+        failed = sessions.resources(tx, session, statuses=[ResourceStatus.FAILED])
+    if not found.status.is_final:
+        raise Refused(
+            "the session has not ended yet",
+            field="session",
+            value=session,
+            remedy="Wait for its end, or stop it; failed resources are tried again inside it if the request says so",
+        )
+    if not failed:
+        raise Refused(
+            "no resource of the session failed", field="session", value=session, remedy="Submit a new request instead"
+        )
+    resources = tuple(ResourceSelector(account=one.account, region=one.region, id=one.resource_id) for one in failed)
+    again = found.request.model_copy(
+        update={"source": RETRY_SOURCE, "id": session, "mode": found.mode, "resources": resources, "select": ()}
+    )
+    return _accept(ledger, again, dispatch, retry_of=session, policy=found.policy)
+
+
+def _accept(
+    ledger: Ledger,
+    request: SessionRequest,
+    dispatch: Dispatch,
+    *,
+    retry_of: str | None = None,
+    policy: str | None = None,
+) -> Submitted:
+    row = operation(request.operation)
+    problems: list[Refused] = []
+    mode = row.default
+    with _gathered(problems):
+        mode = row.mode(request.mode)
+    with _gathered(problems):
+        read_strict(row.options, request.options, what="options", prefix="options")
+    with ledger.write() as tx:
+        wanted = _resources(tx, request, row, problems)
+        with _gathered(problems):
+            _roles(tx, request)
+        with _gathered(problems):
+            registry.repository(tx, request.repository)
+        if problems:
+            first = problems[0]
+            first.problems = problems if len(problems) > 1 else []
+            raise first
+        session, created = sessions.submit(tx, request, mode=mode, resources=wanted, retry_of=retry_of, policy=policy)
+    _drive(dispatch, [WorkKey(session, SESSION)], session)
     return Submitted(session_id=session, created=created)
 
 
-def _resources(tx: Transaction, request: SessionRequest, row: Operation) -> list[sessions.Wanted]:
+def _drive(dispatch: Dispatch, keys: list[WorkKey], session: str) -> None:
+    try:
+        dispatch.drive(keys)
+    except Exception as error:  # noqa: BLE001 - accepted is accepted: the reconciler publishes it
+        log.warning("session could not be published yet", session_id=session, reason=type(error).__name__)
+
+
+@contextmanager
+def _gathered(problems: list[Refused]) -> Iterator[None]:
+    """Keep a refusal, so that whoever asked learns of every mistake at once."""
+    try:
+        yield
+    except Refused as error:
+        problems += error.problems or [error]
+
+
+def _resources(
+    tx: Transaction, request: SessionRequest, row: Operation, problems: list[Refused]
+) -> list[sessions.Wanted]:
     wanted: list[sessions.Wanted] = []
     for number, one in enumerate(request.resources):
         field = f"resources[{number}]"
-        account = _account_of(tx, one.account, one.region, field)
+        with _gathered(problems):
+            account = _account_of(tx, one.account, one.region, field)
+            wanted.append(sessions.Wanted(account=account, region=one.region, resource_id=one.id))
         if row.source_is_point:
-            try:
-                points.get(tx, one.id)
-            except NotFound as error:
-                raise NotFound(error.reason, field=f"{field}.id", value=one.id, remedy=error.remedy) from None
-        wanted.append(sessions.Wanted(account=account, region=one.region, resource_id=one.id))
+            with _gathered(problems):
+                _point(tx, one.id, f"{field}.id")
     for number, selector in enumerate(request.select):
-        if row.source_is_point:
-            raise Refused(
-                f"{row.name} works on restore points, which have no tags to select by",
-                field=f"select[{number}]",
-                remedy="Name restore points in resources",
-            )
-        _account_of(tx, selector.account, selector.region, f"select[{number}]")
+        with _gathered(problems):
+            if row.source_is_point:
+                raise Refused(
+                    f"{row.name} works on restore points, which have no tags to select by",
+                    field=f"select[{number}]",
+                    remedy="Name restore points in resources",
+                )
+            _account_of(tx, selector.account, selector.region, f"select[{number}]")
     return wanted
+
+
+def _point(tx: Transaction, point: str, field: str) -> None:
+    try:
+        points.get(tx, point)
+    except NotFound as error:
+        raise NotFound(error.reason, field=field, value=point, remedy=error.remedy) from None
 
 
 def _account_of(tx: Transaction, name: str, region: str, field: str) -> str:
