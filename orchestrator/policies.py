@@ -74,8 +74,28 @@ def worker_trust(account: str, role_pattern: str) -> Document:
 
 
 def workers_trust(patterns: Sequence[tuple[str, str]]) -> Document:
-    """Trust of a role that workers of several accounts reach: (account, role ARN pattern) each."""
-    return _document(*[worker_trust(account, pattern)["Statement"][0] for account, pattern in patterns])
+    """Trust of a role that workers of several accounts reach: (account, role ARN pattern) each.
+
+    Accounts whose pattern differs in nothing but the account share a statement: a trust policy is short. Raises
+    `WrongRequest` when it is longer than AWS takes all the same.
+    """
+    alike: dict[str, list[str]] = {}
+    for account, pattern in patterns:
+        alike.setdefault(pattern.replace(f":{account}:", ":*:"), []).append(account)
+    return checked(
+        _document(
+            *[
+                {
+                    "Effect": "Allow",
+                    "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in sorted(set(accounts))]},
+                    "Action": "sts:AssumeRole",
+                    "Condition": {"ArnLike": {"aws:PrincipalArn": pattern}},
+                }
+                for pattern, accounts in alike.items()
+            ]
+        ),
+        limit=TRUST_LIMIT,
+    )
 
 
 # --- what workers may do ------------------------------------------------------------------------------------------
@@ -305,7 +325,7 @@ def restore_role(*, install: str, worker_role_arn: str | None) -> Document:
 def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn: str) -> Document:
     """Policy of the control plane's own identity: assume the registered roles, write orders, read reports."""
     return _document(
-        _allow("Assume", ["sts:AssumeRole"], sorted(roles)),
+        _allow("Assume", ["sts:AssumeRole"], sorted(roles)) if roles else None,
         _allow(
             "Orders", ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], [f"arn:aws:s3:::{control_bucket}/orders/*"]
         ),
