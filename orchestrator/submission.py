@@ -36,10 +36,10 @@ class Submitted:
 
 
 def submit(ledger: Ledger, document: Any, *, dispatch: Dispatch) -> Submitted:
-    """Accept a request. Raises `Refused` (or `NotFound`, `Conflict`) with field, value and remedy; then nothing was made.
+    """Accept a request. Raises `Refused` (`NotFound`, `Conflict`) with field, value and remedy; then nothing was made.
 
-    All mistakes are found before one is raised: `problems` holds them. The session is committed before it is published:
-    a broker that does not answer delays it, and loses nothing.
+    All mistakes are found before one is raised: `problems` holds them. The session is committed before it is
+    published: a broker that does not answer delays it, and loses nothing.
     """
     return _accept(ledger, read_request(document), dispatch)
 
