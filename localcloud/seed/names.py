@@ -1,0 +1,65 @@
+"""Names of what a seeded cloud holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from orchestrator import tags
+
+HOME_ACCOUNT: Final = "111111111111"
+REGION: Final = "eu-west-1"
+REPORT_QUEUE: Final = "daywork-reports"
+#: Tag of what the seed made: its value is the thing's name, unique in its account.
+SEED_TAG: Final = "daywork-seed"
+#: A queue policy of SQS holds 50 principals.
+MOST_ACCOUNTS: Final = 49
+
+DEPLOYMENT: Final = "DayworkWorkerDeployment"
+BACKUP: Final = "DayworkBackup"
+RESTORE: Final = "DayworkRestore"
+WORKER: Final = "DayworkWorker"
+DATA: Final = "DayworkData"
+REPOSITORY: Final = "DayworkRepository"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An install in an embedded cloud: what it is called, where its control plane is at home."""
+
+    install: str
+    account: str = HOME_ACCOUNT
+    region: str = REGION
+
+    @property
+    def control_bucket(self) -> str:
+        """Name of the control bucket."""
+        return f"daywork-control-{self.install}"
+
+    @property
+    def repository_bucket(self) -> str:
+        """Name of the repository's bucket."""
+        return f"daywork-repository-{self.install}"
+
+    @property
+    def report_queue_arn(self) -> str:
+        """ARN of the report queue."""
+        return f"arn:aws:sqs:{self.region}:{self.account}:{REPORT_QUEUE}"
+
+    @property
+    def temporary_roles(self) -> str:
+        """ARN pattern of the temporary roles of sessions."""
+        return f"arn:aws:iam::{self.account}:role{tags.path_of(self.install)}*"
+
+
+def role_arn(account: str, name: str) -> str:
+    """Return the ARN of a role at the root path."""
+    return f"arn:aws:iam::{account}:role/{name}"
+
+
+def production_accounts(count: int) -> list[tuple[str, str]]:
+    """Return (id, name) of the first `count` production accounts: 222222222222 is production-a, and so on."""
+    ids = [str(digit) * 12 for digit in range(2, 10)] + [f"{number:012d}" for number in range(10**11, 10**11 + count)]
+    letters = [chr(ord("a") + number) for number in range(26)]
+    names = letters + [f"{first}{second}" for first in letters for second in letters]
+    return [(account, f"production-{name}") for account, name in zip(ids[:count], names, strict=False)]
