@@ -25,7 +25,8 @@ class Claim:
 
     Whoever claims the same work later gets a higher `fence`; every write under the older one is refused (`Fenced`).
     `signals` is how many events the work had seen when it was claimed: parking is refused when there are more by then.
-    `tries` counts how often this step was claimed since it was reached or last made progress.
+    `tries` counts how often this step was claimed since it was reached or last made progress; it was first claimed at
+    `begun_at`.
     """
 
     key: WorkKey
@@ -35,6 +36,7 @@ class Claim:
     signals: int
     tries: int
     until: datetime
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,21 @@ class Park:
 
     `wait_for` names the event for people and for `watch` (`snapshot`, `worker`, `result`, ...); at `until` the step is
     woken in any case and has to look itself whether its own deadline has passed. `status` is what the resource shows.
+    `is_retry` says that an error is behind it: only then do a step's tries go on counting.
     """
 
     wait_for: str
     until: datetime
     status: ResourceStatus | None = None
     reason: str | None = None
+    is_retry: bool = False
+
+
+@dataclass(frozen=True)
+class Again:
+    """The attempt has failed and everything of it is removed; the next one begins at `at`. For `teardown` alone."""
+
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -73,4 +84,4 @@ class Stopped:
     reason: str = "stopped on request"
 
 
-Outcome = Done | Park | Failed | Stopped
+Outcome = Done | Park | Again | Failed | Stopped
