@@ -136,8 +136,13 @@ class Compute(Protocol):
         Not idempotent in AWS: look with `snapshots(tags=...)` first. Raises `Ambiguous` when the answer was lost.
         """
 
-    def start_snapshot(self, *, token: str, size_gib: int, tags: Tags, kms_key: str | None) -> SnapshotView:
-        """Start an empty snapshot that an agent fills through the EBS direct API; one for each token."""
+    def start_snapshot(
+        self, *, token: str, size_gib: int, tags: Tags, encrypted: bool, kms_key: str | None
+    ) -> SnapshotView:
+        """Start an empty snapshot that an agent fills through the EBS direct API; one for each token.
+
+        An encrypted one without `kms_key` uses the account's default key for EBS.
+        """
 
     def snapshots(self, *, ids: Sequence[str] = (), tags: Tags | None = None) -> list[SnapshotView]:
         """Describe own snapshots by ids or by tags; those that do not exist are left out."""
@@ -146,16 +151,16 @@ class Compute(Protocol):
         """Delete a snapshot; gone already is success."""
 
     def make_volume(self, volume: NewVolume) -> VolumeView:
-        """Make a volume from a completed snapshot; one for each token."""
+        """Make a volume from a completed snapshot; one for each token. Raises `Retryable` while it is pending."""
 
     def volumes(self, *, ids: Sequence[str] = (), tags: Tags | None = None) -> list[VolumeView]:
         """Describe volumes by ids or by tags; those that do not exist are left out."""
 
     def attach_volume(self, volume_id: str, instance_id: str, device: str) -> None:
-        """Attach an available volume; attached there already is success."""
+        """Attach an available volume; attached there already is success. Raises `Missing`, `WrongRequest`."""
 
     def absent_volume(self, volume_id: str) -> None:
-        """Delete a volume; gone already is success."""
+        """Delete a volume; gone already is success. Raises `Retryable` while it is attached."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,10 +238,13 @@ class Reports(Protocol):
 
 
 class Cloud(Protocol):
-    """Where the steps get their clients; roles are assumed and credentials refreshed in here and never leave."""
+    """Where the steps get their clients; roles are assumed and credentials refreshed in here and never leave.
+
+    A role is assumed when a client first calls: each method of a client can raise `AccessDenied` for it.
+    """
 
     def compute(self, access: Access) -> Compute:
-        """Return EC2 and EBS for a role, account and Region. Raises `AccessDenied` when the role cannot be assumed."""
+        """Return EC2 and EBS for a role, account and Region."""
 
     def roles(self, access: Access) -> Roles:
         """Return IAM for a role and account."""
@@ -256,6 +264,9 @@ class Dispatch(Protocol):
 
     def launch(self, account: str, region: str) -> None:
         """Have the pending launch requests of an account and Region looked at soon."""
+
+    def terminate(self, account: str, region: str) -> None:
+        """Have the workers of an account and Region that have nothing left to do terminated soon."""
 
 
 class Clock(Protocol):

@@ -59,6 +59,10 @@ class CeleryDispatch:
         """Publish a look at the launch requests of an account and Region."""
         self._app.signature("fleet.launch", args=(account, region), immutable=True).apply_async()
 
+    def terminate(self, account: str, region: str) -> None:
+        """Publish a look at the workers of an account and Region that shall end."""
+        self._app.signature("fleet.terminate", args=(account, region), immutable=True).apply_async()
+
 
 def publish_session(app: Celery, ledger: Ledger, session: str) -> int:
     """Publish the chord of a session that has just been planned; returns its size. Repeating it is harmless.

@@ -1,4 +1,4 @@
-"""Launching in batches, on the control queue."""
+"""Launching and ending workers in batches, on the control queue."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from celery.exceptions import Ignore
 
 from orchestrator.errors import LedgerUnavailable
+from orchestrator.fleet.endings import end_workers
 from orchestrator.fleet.launches import launch_pending
 from tasks.base import DayworkTask
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def register(app: DayworkApp) -> None:
-    """Add the task to an app."""
+    """Add the tasks to an app."""
 
     @app.task(bind=True, shared=False, base=DayworkTask, name="fleet.launch")
     def launch(self: DayworkTask, account: str, region: str) -> str:
@@ -26,4 +27,13 @@ def register(app: DayworkApp) -> None:
             raise Ignore from error
         return f"account={account} region={region}"
 
-    del launch
+    @app.task(bind=True, shared=False, base=DayworkTask, name="fleet.terminate")
+    def terminate(self: DayworkTask, account: str, region: str) -> str:
+        """End what has nothing left to do in an account and Region; `watch` repeats it as long as something lives."""
+        try:
+            end_workers(self.services, account, region)
+        except LedgerUnavailable as error:
+            raise Ignore from error
+        return f"account={account} region={region}"
+
+    del launch, terminate

@@ -175,10 +175,14 @@ class AwsCompute:
             )
         return [views.snapshot(one) for one in answer["Snapshots"]]
 
-    def start_snapshot(self, *, token: str, size_gib: int, tags: Tags, kms_key: str | None) -> SnapshotView:
+    def start_snapshot(
+        self, *, token: str, size_gib: int, tags: Tags, encrypted: bool, kms_key: str | None
+    ) -> SnapshotView:
         """See the port."""
         client = self._identities.client("ebs", self._access.role, self._access.region)
-        options: dict[str, Any] = {"Encrypted": True, "KmsKeyArn": kms_key} if kms_key else {}
+        options: dict[str, Any] = {"Encrypted": True} if encrypted else {}
+        if encrypted and kms_key:
+            options["KmsKeyArn"] = kms_key
         with translated("start a snapshot"):
             answer = client.start_snapshot(
                 VolumeSize=size_gib, ClientToken=token, Tags=views.tag_list(tags), Timeout=24 * 60, **options
