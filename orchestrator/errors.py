@@ -5,6 +5,7 @@
     │   ├── NotFound              what was named does not exist
     │   └── Conflict              it exists already, differently
     ├── LedgerUnavailable         the database of record does not answer
+    │   └── LedgerContended       a transaction gave way to another one; the same again will do
     ├── Fenced                    somebody else has taken the work over; stop touching anything
     ├── IllegalTransition         a status may not follow the present one
     └── CloudError                AWS said no; code kept, message kept free of secrets
@@ -63,6 +64,10 @@ class Conflict(Refused):
 
 class LedgerUnavailable(DayworkError):
     """The database of record does not answer. Nothing was acknowledged; the caller may try again."""
+
+
+class LedgerContended(LedgerUnavailable):
+    """A transaction was rolled back, for the sake of another one or with its connection. The same again will do."""
 
 
 class Fenced(DayworkError):

@@ -33,3 +33,6 @@ UNEXPECTED = RetryPolicy(first=timedelta(seconds=2), most=timedelta(seconds=20),
 
 #: Removing what was made: for ever; release decides when to say that something remains.
 REMOVAL = RetryPolicy(first=timedelta(seconds=1), most=timedelta(seconds=30))
+
+#: Two transactions of the ledger were in each other's way: at once, then a little later; more is an outage.
+CONTENDED = RetryPolicy(first=timedelta(milliseconds=20), most=timedelta(milliseconds=500), attempts=6)

@@ -11,6 +11,7 @@ from orchestrator.ledger import schema
 from orchestrator.ledger.store import Transaction
 
 _LONGEST = 2000
+_LINE = sa.insert(schema.log_lines).inline()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +29,7 @@ class Line:
 def write(tx: Transaction, session: str, text: str, *, ordinal: int | None = None, level: str = "info") -> None:
     """Add a line."""
     tx.execute(
-        sa.insert(schema.log_lines).values(
-            session_id=session, ordinal=ordinal, at=tx.now, level=level, text=text[:_LONGEST]
-        )
+        _LINE, {"session_id": session, "ordinal": ordinal, "at": tx.now, "level": level, "text": text[:_LONGEST]}
     )
 
 

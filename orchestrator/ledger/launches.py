@@ -90,19 +90,20 @@ def file(tx: Transaction, key: WorkKey, attempt: int, spec: LaunchSpec) -> Launc
     known = request(tx, key, attempt)
     if known is not None:
         return known
-    tx.execute(
-        sa.insert(schema.launch_requests).values(
-            id=str(ULID()),
-            session_id=key.session,
-            ordinal=key.ordinal,
-            attempt=attempt,
-            account=spec.access.account,
-            region=spec.access.region,
-            spec_digest=spec.digest(),
-            spec=spec.model_dump(mode="json", by_alias=True),
-            state=QUEUED,
-            filed_at=tx.now,
-        )
+    tx.insert_missing(
+        schema.launch_requests,
+        {
+            "id": str(ULID()),
+            "session_id": key.session,
+            "ordinal": key.ordinal,
+            "attempt": attempt,
+            "account": spec.access.account,
+            "region": spec.access.region,
+            "spec_digest": spec.digest(),
+            "spec": spec.model_dump(mode="json", by_alias=True),
+            "state": QUEUED,
+            "filed_at": tx.now,
+        },
     )
     filed = request(tx, key, attempt)
     if filed is None:
@@ -149,7 +150,10 @@ def waiting_places(tx: Transaction) -> list[tuple[str, str]]:
 
 
 def gather(tx: Transaction, account: str, region: str) -> list[Batch]:
-    """Put queued requests into new batches, and return all batches of the place that are open and due."""
+    """Put queued requests into new batches, and return all batches of the place that are open and due.
+
+    A request that somebody is gathering or withdrawing at this moment is left to them.
+    """
     table = schema.launch_requests
     rows = tx.rows(
         sa.select(table)
@@ -160,6 +164,7 @@ def gather(tx: Transaction, account: str, region: str) -> list[Batch]:
             sa.or_(table.c.not_before.is_(None), table.c.not_before <= tx.now),
         )
         .order_by(table.c.filed_at, table.c.id)
+        .with_for_update(skip_locked=True)
     )
     groups: dict[str, list[sa.Row[Any]]] = {}
     for row in rows:
@@ -228,13 +233,9 @@ def resolve(tx: Transaction, batch: Batch, instances: Sequence[InstanceView]) ->
     Answering twice hands out the same instances to the same requests.
     """
     table = schema.launch_requests
-    if _state(tx, batch.id) == RESOLVED:
+    if _locked_state(tx, batch.id) == RESOLVED:
         return [], []
-    members = [
-        _request(row)
-        for row in tx.rows(sa.select(table).where(table.c.batch_id == batch.id).order_by(table.c.filed_at, table.c.id))
-    ]
-    takers = [member for member in members if member.state == BATCHED]
+    takers = [member for member in _members(tx, batch.id) if member.state == BATCHED]
     spare: list[str] = []
     for number, instance in enumerate(instances):
         taker = takers[number] if number < len(takers) else None
@@ -308,9 +309,9 @@ def postpone(tx: Transaction, batch: Batch, *, until: datetime, error: str, rung
 def fail(tx: Transaction, batch: Batch, *, reason: str, remedy: str) -> list[WorkKey]:
     """Give a batch up after a refusal that is known to have made nothing. Returns the work to drive."""
     table = schema.launch_requests
-    if _state(tx, batch.id) == RESOLVED:
+    if _locked_state(tx, batch.id) == RESOLVED:
         return []
-    rows = tx.rows(sa.select(table).where(table.c.batch_id == batch.id, table.c.state == BATCHED))
+    takers = [member for member in _members(tx, batch.id) if member.state == BATCHED]
     tx.execute(
         sa.update(table)
         .where(table.c.batch_id == batch.id, table.c.state == BATCHED)
@@ -322,7 +323,7 @@ def fail(tx: Transaction, batch: Batch, *, reason: str, remedy: str) -> list[Wor
         .where(schema.launch_batches.c.id == batch.id)
         .values(state=RESOLVED, error=reason[:2000])
     )
-    return work.signal(tx, [WorkKey(row.session_id, row.ordinal) for row in rows])
+    return work.signal(tx, [taker.key for taker in takers])
 
 
 def open_of_session(tx: Transaction, session: str) -> list[Batch]:
@@ -333,9 +334,17 @@ def open_of_session(tx: Transaction, session: str) -> list[Batch]:
     ]
 
 
-def _state(tx: Transaction, batch: str) -> str:
+def _members(tx: Transaction, batch: str) -> list[LaunchRequest]:
+    table = schema.launch_requests
+    rows = tx.rows(sa.select(table).where(table.c.batch_id == batch).order_by(table.c.filed_at, table.c.id))
+    return [_request(row) for row in rows]
+
+
+def _locked_state(tx: Transaction, batch: str) -> str:
+    """Return a batch's state, its members' work and itself locked: nobody withdraws a request from here on."""
+    work.lock(tx, [member.key for member in _members(tx, batch)])
     table = schema.launch_batches
-    return str(tx.execute(sa.select(table.c.state).where(table.c.id == batch)).scalar_one())
+    return str(tx.execute(sa.select(table.c.state).where(table.c.id == batch).with_for_update()).scalar_one())
 
 
 def _request(row: sa.Row[Any]) -> LaunchRequest:

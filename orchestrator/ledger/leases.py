@@ -9,6 +9,9 @@ import sqlalchemy as sa
 from orchestrator.ledger import schema
 from orchestrator.ledger.store import Transaction
 
+_LEASE = sa.select(schema.leases).where(schema.leases.c.name == sa.bindparam("of_name")).with_for_update()
+_SET = sa.update(schema.leases).where(schema.leases.c.name == sa.bindparam("of_name"))
+
 
 def acquire(tx: Transaction, name: str, owner: str, span: timedelta) -> int | None:
     """Take or renew a lease for `span`. Returns its fencing number, or None while somebody else holds it.
@@ -16,18 +19,14 @@ def acquire(tx: Transaction, name: str, owner: str, span: timedelta) -> int | No
     A renewal keeps the number; whoever takes over a lease that ran out gets a higher one.
     """
     table = schema.leases
-    row = tx.row(sa.select(table).where(table.c.name == name))
     until = tx.now + span
-    if row is None:
-        tx.execute(sa.insert(table).values(name=name, owner=owner, fence=1, until=until))
+    if tx.insert_missing(table, {"name": name, "owner": owner, "fence": 1, "until": until}):
         return 1
-    if row.owner == owner and row.until > tx.now:
-        tx.execute(sa.update(table).where(table.c.name == name).values(until=until))
-        return int(row.fence)
-    if row.until > tx.now:
+    row = tx.execute(_LEASE, {"of_name": name}).one()
+    if row.until > tx.now and row.owner != owner:
         return None
-    fence = int(row.fence) + 1
-    tx.execute(sa.update(table).where(table.c.name == name).values(owner=owner, fence=fence, until=until))
+    fence = int(row.fence) if row.until > tx.now else int(row.fence) + 1
+    tx.execute(_SET, {"of_name": name, "owner": owner, "fence": fence, "until": until})
     return fence
 
 

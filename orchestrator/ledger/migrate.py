@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import Engine
+
+#: Any number will do, as long as it is always the same.
+_LOCK = 4_218_960_117
 
 _HERE = Path(__file__).parent / "migrations"
 
 
 def upgrade(engine: Engine) -> None:
-    """Run all migrations that are missing; none missing is a no-op. Safe to call at every start."""
+    """Run all migrations that are missing; none missing is a no-op. Safe to call at every start, in many processes."""
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # SQLite's write transaction keeps others out by itself.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

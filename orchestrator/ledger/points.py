@@ -32,23 +32,22 @@ class RestorePoint:
 
 def add(tx: Transaction, point: RestorePoint) -> None:
     """Write a restore point down; repeating it changes nothing."""
-    table = schema.restore_points
-    if tx.row(sa.select(table.c.id).where(table.c.id == point.id)) is None:
-        tx.execute(
-            sa.insert(table).values(
-                id=point.id,
-                account=point.account,
-                region=point.region,
-                resource_id=point.resource_id,
-                repository=point.repository,
-                session_id=point.session,
-                kind=point.kind,
-                status=point.status,
-                parent=point.parent,
-                record=point.record,
-                created_at=point.created_at,
-            )
-        )
+    tx.insert_missing(
+        schema.restore_points,
+        {
+            "id": point.id,
+            "account": point.account,
+            "region": point.region,
+            "resource_id": point.resource_id,
+            "repository": point.repository,
+            "session_id": point.session,
+            "kind": point.kind,
+            "status": point.status,
+            "parent": point.parent,
+            "record": point.record,
+            "created_at": point.created_at,
+        },
+    )
 
 
 def get(tx: Transaction, point: str) -> RestorePoint:

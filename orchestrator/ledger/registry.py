@@ -24,16 +24,10 @@ def _put(
     tx: Transaction, table: sa.Table, key: sa.Column[Any], value: str, document: Account | Repository, **more: Any
 ) -> None:
     body = document.model_dump(mode="json", by_alias=True, exclude_none=True)
-    row = tx.row(sa.select(table.c.version, table.c.document).where(key == value))
-    if row is None:
-        tx.execute(
-            sa.insert(table)
-            .values(
-                {key.name: value},
-            )
-            .values(document=body, version=1, applied_at=tx.now, **more)
-        )
-    elif row.document != body:
+    if tx.insert_missing(table, {key.name: value, "document": body, "version": 1, "applied_at": tx.now, **more}):
+        return
+    row = tx.execute(sa.select(table.c.version, table.c.document).where(key == value).with_for_update()).one()
+    if row.document != body:
         tx.execute(
             sa.update(table)
             .where(key == value)

@@ -106,6 +106,7 @@ work = sa.Table(
     sa.Column("claimed_until", Moment),
     sa.Column("signals", sa.Integer, nullable=False, default=0),
     sa.Column("tries", sa.Integer, nullable=False, default=0),
+    sa.Column("begun_at", Moment),
     sa.Column("parked", sa.Boolean, nullable=False, default=False),
     _text("wait_for", 64),
     sa.Column("wait_until", Moment),
@@ -273,18 +274,6 @@ restore_points = sa.Table(
     sa.Column("record", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Index(None, "account", "region", "resource_id", "created_at"),
-)
-
-outbox = sa.Table(
-    "outbox",
-    metadata,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    _text("kind", 32, nullable=False),
-    _text("session_id", 32, nullable=False),
-    sa.Column("body", sa.JSON, nullable=False),
-    sa.Column("made_at", Moment, nullable=False),
-    sa.Column("published_at", Moment),
-    sa.Index(None, "published_at"),
 )
 
 settings = sa.Table(

@@ -14,14 +14,17 @@ from orchestrator.errors import Conflict, IllegalTransition, NotFound
 from orchestrator.ledger import journal, schema, work
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import ResourcePlan, SessionPlan
-from orchestrator.model.request import SessionRequest
+from orchestrator.model.request import STORED, SessionRequest
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus, Step, may_follow
 from orchestrator.model.work import SESSION, WorkKey
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A session as the ledger knows it; `plan` is None until it is planned."""
+    """A session as the ledger knows it; `plan` is None until it is planned.
+
+    `request` is what was asked for without its resources, which are rows of their own (`resources`).
+    """
 
     id: str
     source: str
@@ -87,6 +90,20 @@ class Wanted:
     resource_id: str
 
 
+_SESSION = sa.select(schema.sessions).where(schema.sessions.c.id == sa.bindparam("of_session"))
+_STATUS = (
+    sa.select(schema.sessions.c.status).where(schema.sessions.c.id == sa.bindparam("of_session")).with_for_update()
+)
+_SET_SESSION = sa.update(schema.sessions).where(schema.sessions.c.id == sa.bindparam("of_session"))
+_ONE = sa.and_(
+    schema.resources.c.session_id == sa.bindparam("of_session"),
+    schema.resources.c.ordinal == sa.bindparam("of_ordinal"),
+)
+_RESOURCE = sa.select(schema.resources).where(_ONE)
+_RESOURCE_STATUS = sa.select(schema.resources.c.status, schema.resources.c.started_at).where(_ONE).with_for_update()
+_SET_RESOURCE = sa.update(schema.resources).where(_ONE)
+
+
 def submit(
     tx: Transaction,
     request: SessionRequest,
@@ -100,39 +117,50 @@ def submit(
 
     The same (source, id) with the same meaning is the same session; with another one it raises `Conflict`.
     """
-    table = schema.sessions
-    known = tx.row(
-        sa.select(table.c.id, table.c.digest).where(table.c.source == request.source, table.c.request_id == request.id)
-    )
-    if known is not None:
-        if known.digest != request.digest():
-            raise Conflict(
-                f"a different request with this source and id is session {known.id}",
-                field="id",
-                value=request.id,
-                remedy="Use a new id for a new request",
-            )
-        return str(known.id), False
+    if (known := _known(tx, request)) is not None:
+        return known, False
     session = f"s-{ULID()}"
-    tx.execute(
-        sa.insert(table).values(
-            id=session,
-            source=request.source,
-            request_id=request.id,
-            digest=request.digest(),
-            operation=request.operation,
-            mode=mode,
-            status=SessionStatus.PENDING,
-            policy=policy,
-            retry_of=retry_of,
-            request=request.model_dump(mode="json", by_alias=True, exclude_none=True),
-            created_at=tx.now,
-        )
+    fresh = tx.insert_missing(
+        schema.sessions,
+        {
+            "id": session,
+            "source": request.source,
+            "request_id": request.id,
+            "digest": request.digest(),
+            "operation": request.operation,
+            "mode": mode,
+            "status": SessionStatus.PENDING,
+            "policy": policy,
+            "retry_of": retry_of,
+            # The resources have a table of their own: no step has to read all of them to know its session.
+            "request": request.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"resources"}),
+            "created_at": tx.now,
+        },
     )
+    if not fresh:
+        # Somebody else was quicker between the look and the insert.
+        return _known(tx, request) or session, False
     add_resources(tx, session, resources)
     work.enrol(tx, session, [SESSION], Step.START)
     journal.write(tx, session, f"session accepted: {request.operation} in {mode} mode")
     return session, True
+
+
+def _known(tx: Transaction, request: SessionRequest) -> str | None:
+    table = schema.sessions
+    known = tx.row(
+        sa.select(table.c.id, table.c.digest).where(table.c.source == request.source, table.c.request_id == request.id)
+    )
+    if known is None:
+        return None
+    if known.digest != request.digest():
+        raise Conflict(
+            f"a different request with this source and id is session {known.id}",
+            field="id",
+            value=request.id,
+            remedy="Use a new id for a new request",
+        )
+    return str(known.id)
 
 
 def add_resources(tx: Transaction, session: str, wanted: Sequence[Wanted]) -> None:
@@ -165,7 +193,7 @@ def add_resources(tx: Transaction, session: str, wanted: Sequence[Wanted]) -> No
 
 def get(tx: Transaction, session: str) -> Session:
     """Return a session. Raises `NotFound`."""
-    row = tx.row(sa.select(schema.sessions).where(schema.sessions.c.id == session))
+    row = tx.row(_SESSION, {"of_session": session})
     if row is None:
         raise NotFound("no such session", field="session", value=session, remedy="See daywork session list")
     return _session(row)
@@ -180,10 +208,13 @@ def recent(tx: Transaction, *, statuses: Sequence[SessionStatus] = (), limit: in
     return [_session(row) for row in tx.rows(query)]
 
 
+def _key(key: WorkKey) -> dict[str, Any]:
+    return {"of_session": key.session, "of_ordinal": key.ordinal}
+
+
 def resource(tx: Transaction, key: WorkKey) -> Resource:
     """Return one resource. Raises `NotFound`."""
-    table = schema.resources
-    row = tx.row(sa.select(table).where(table.c.session_id == key.session, table.c.ordinal == key.ordinal))
+    row = tx.row(_RESOURCE, _key(key))
     if row is None:
         raise NotFound("no such resource", field="resource", value=f"{key.session}/{key.ordinal}")
     return _resource(row)
@@ -211,20 +242,17 @@ def statuses(tx: Transaction, session: str) -> dict[ResourceStatus, int]:
 
 def move(tx: Transaction, session: str, status: SessionStatus, **values: Any) -> None:
     """Give a session a status. Raises `IllegalTransition` when it may not follow the present one."""
-    table = schema.sessions
-    now = SessionStatus(tx.execute(sa.select(table.c.status).where(table.c.id == session)).scalar_one())
+    now = SessionStatus(tx.execute(_STATUS, {"of_session": session}).scalar_one())
     if now != status and not may_follow(now, status):
         raise IllegalTransition(f"session {session} is {now} and cannot become {status}")
     if status.is_final and now != status:
         values.setdefault("ended_at", tx.now)
-    tx.execute(sa.update(table).where(table.c.id == session).values(status=status, **values))
+    tx.execute(_SET_SESSION, {"of_session": session, "status": status, **values})
 
 
 def move_resource(tx: Transaction, key: WorkKey, status: ResourceStatus, **values: Any) -> None:
     """Give a resource a status and other values. Raises `IllegalTransition` when it is final already."""
-    table = schema.resources
-    one = sa.and_(table.c.session_id == key.session, table.c.ordinal == key.ordinal)
-    row = tx.execute(sa.select(table.c.status, table.c.started_at).where(one)).one()
+    row = tx.execute(_RESOURCE_STATUS, _key(key)).one()
     now = ResourceStatus(row.status)
     if not may_follow(now, status):
         if now == status:
@@ -234,35 +262,29 @@ def move_resource(tx: Transaction, key: WorkKey, status: ResourceStatus, **value
         values.setdefault("ended_at", tx.now)
     if row.started_at is None:
         values.setdefault("started_at", tx.now)
-    tx.execute(sa.update(table).where(one).values(status=status, **values))
+    tx.execute(_SET_RESOURCE, {**_key(key), "status": status, **values})
 
 
 def remember(tx: Transaction, key: WorkKey, **values: Any) -> None:
     """Set columns of a resource that are no status: plan, state, result, done, total, outcome, reason, ..."""
-    table = schema.resources
-    tx.execute(
-        sa.update(table).where(table.c.session_id == key.session, table.c.ordinal == key.ordinal).values(**values)
-    )
+    tx.execute(_SET_RESOURCE, {**_key(key), **values})
 
 
 def save_plan(tx: Transaction, session: str, plan: SessionPlan) -> None:
     """Write a session's plan down."""
-    tx.execute(
-        sa.update(schema.sessions)
-        .where(schema.sessions.c.id == session)
-        .values(plan=plan.model_dump(mode="json", by_alias=True))
-    )
+    tx.execute(_SET_SESSION, {"of_session": session, "plan": plan.model_dump(mode="json", by_alias=True)})
 
 
 def request_stop(tx: Transaction, session: str) -> list[WorkKey]:
-    """Ask a session to stop. Returns what the caller must drive. Harmless when repeated or when the session has ended."""
+    """Ask a session to stop. Returns what the caller must drive. Harmless when repeated or too late."""
     found = get(tx, session)
     if found.status.is_final:
         return []
+    woken = work.signal_session(tx, session)
     if found.stop_at is None:
         journal.write(tx, session, "stop requested")
         move(tx, session, SessionStatus.STOPPING, stop_at=tx.now)
-    return work.signal_session(tx, session)
+    return woken
 
 
 def _session(row: sa.Row[Any]) -> Session:
@@ -273,7 +295,7 @@ def _session(row: sa.Row[Any]) -> Session:
         operation=row.operation,
         mode=DeploymentMode(row.mode),
         status=SessionStatus(row.status),
-        request=SessionRequest.model_validate(row.request),
+        request=SessionRequest.model_validate(row.request, context=STORED),
         plan=None if row.plan is None else SessionPlan.model_validate(row.plan),
         reason=row.reason,
         policy=row.policy,

@@ -2,28 +2,59 @@
 
 SQLite: every write transaction begins as one (`BEGIN IMMEDIATE`), because a read that turns into a write fails at once
 when somebody else has written meanwhile, whatever the time-out. The engine must be made after a fork.
+
+PostgreSQL: transactions see what others have committed (`READ COMMITTED`), so what is read in order to be written is
+read with its rows locked, or written by one conditional update. Two transactions that lock in different orders stop
+each other, so all of them keep one order: rows of `work` first, by session and ordinal, then everything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, make_url
 
-from orchestrator.errors import LedgerUnavailable
+from orchestrator import retry
+from orchestrator.errors import LedgerContended, LedgerUnavailable
 from orchestrator.ports import Clock
 
 #: How long a writer waits for SQLite's one write lock before it gives up.
 BUSY = timedelta(seconds=30)
 
+#: How long PostgreSQL may take to accept a connection, to give a row lock and to answer a statement.
+CONNECT = timedelta(seconds=5)
+LOCK = timedelta(seconds=10)
+STATEMENT = timedelta(seconds=30)
+
+#: A connection that was idle for longer is tried before it is used: a restart of the database costs nobody an error.
+IDLE = timedelta(seconds=2)
+
+T = TypeVar("T")
+
 _READ_ONLY = {"daywork_read_only": True}
+
+#: PostgreSQL's words for "rolled back for the sake of another transaction": deadlock, serialization, lock time-out.
+_CONTENDED = frozenset({"40001", "40P01", "55P03"})
+
+#: A machine that vanishes while it holds row locks must not hold them for hours.
+_SESSION = {
+    "statement_timeout": int(STATEMENT.total_seconds() * 1000),
+    "lock_timeout": int(LOCK.total_seconds() * 1000),
+    "idle_in_transaction_session_timeout": 60_000,
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}
 
 
 @dataclass(frozen=True)
@@ -37,23 +68,53 @@ class Transaction:
         """Run a statement."""
         return self.connection.execute(statement, parameters)
 
-    def row(self, statement: sa.Select[Any]) -> sa.Row[Any] | None:
+    def row(self, statement: sa.Executable, parameters: Any = None) -> sa.Row[Any] | None:
         """Return the one row, or None."""
-        return self.connection.execute(statement).one_or_none()
+        return self.connection.execute(statement, parameters).one_or_none()
 
-    def rows(self, statement: sa.Select[Any]) -> list[sa.Row[Any]]:
+    def rows(self, statement: sa.Executable, parameters: Any = None) -> list[sa.Row[Any]]:
         """Return all rows."""
-        return list(self.connection.execute(statement).all())
+        return list(self.connection.execute(statement, parameters).all())
+
+    def insert_missing(self, table: sa.Table, rows: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> bool:
+        """Insert rows; those whose key is there already stay as they are. Returns whether any was inserted.
+
+        Two transactions that insert the same key wait for each other and neither fails.
+        """
+        if not rows:
+            return False
+        return self.connection.execute(_insert_missing(self.connection.dialect.name, table), rows).rowcount > 0
+
+    def put(self, table: sa.Table, row: Mapping[str, Any], *, update: Sequence[str]) -> None:
+        """Insert a row, or set the columns `update` of the one that has its primary key."""
+        self.connection.execute(_put(self.connection.dialect.name, table, tuple(update)), row)
+
+
+@cache
+def _insert_missing(dialect: str, table: sa.Table) -> sa.Executable:
+    if dialect == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _put(dialect: str, table: sa.Table, update: tuple[str, ...]) -> sa.Executable:
+    insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={name: insert.excluded[name] for name in update}
+    )
 
 
 def make_engine(url: str) -> Engine:
     """Open the database. For SQLite the folder is made, and journal, lock and foreign keys are set as we need them."""
     parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True, pool_size=4, max_overflow=4)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY.total_seconds(), "isolation_level": None})
+    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+
+
+def _sqlite(url: sa.URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY.total_seconds(), "isolation_level": None})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
@@ -67,6 +128,39 @@ def make_engine(url: str) -> Engine:
     def _on_begin(connection: Connection) -> None:
         reading = connection.get_execution_options().get("daywork_read_only", False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: sa.URL) -> Engine:
+    engine = sa.create_engine(
+        url,
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=CONNECT.total_seconds(),
+        connect_args={"connect_timeout": int(CONNECT.total_seconds())},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for name, value in _SESSION.items():
+                cursor.execute(f"SET {name} = {value}")
+        connection.commit()
+
+    @event.listens_for(engine, "checkin")
+    def _on_checkin(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
+        used = record.info.get("used")
+        if used is None or time.monotonic() - used < IDLE.total_seconds():
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise sa.exc.InvalidatePoolError from error
 
     return engine
 
@@ -89,10 +183,28 @@ class Ledger:
     def write(self) -> Iterator[Transaction]:
         """A transaction that is committed at the end, or rolled back on any exception.
 
-        Raises `LedgerUnavailable` when the database does not answer.
+        Raises `LedgerUnavailable` when the database does not answer, `LedgerContended` when it was rolled back for the
+        sake of another transaction.
         """
         with _available(), self._engine.begin() as connection:
             yield Transaction(connection, self.clock.now())
+
+    def run(self, work: Callable[[Transaction], T]) -> T:
+        """Call `work` with a write transaction and return what it returns.
+
+        A transaction that gave way to another one, or whose connection broke, is repeated: `work` must bear that, also
+        when the first one was committed and only the answer was lost. Raises `LedgerUnavailable`.
+        """
+        tries = 1
+        while True:
+            try:
+                with self.write() as tx:
+                    return work(tx)
+            except LedgerContended:
+                if retry.CONTENDED.is_over(tries):
+                    raise
+                time.sleep(retry.CONTENDED.delay(tries).total_seconds())
+            tries += 1
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -109,7 +221,15 @@ class Ledger:
 def _available() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DisconnectionError) as error:
-        raise LedgerUnavailable(
-            f"the ledger does not answer: {type(getattr(error, 'orig', None) or error).__name__}"
-        ) from error
+    except sa.exc.TimeoutError as error:
+        raise LedgerUnavailable("the ledger does not answer: no connection was free in time") from error
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) in _CONTENDED:
+            raise LedgerContended("the ledger rolled a transaction back for the sake of another one") from error
+        if error.connection_invalidated:
+            raise LedgerContended("the connection to the ledger broke") from error
+        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+            raise LedgerUnavailable(f"the ledger does not answer: {type(error.orig).__name__}") from error
+        raise
+    except sa.exc.DisconnectionError as error:
+        raise LedgerUnavailable("the ledger does not answer: it closed the connection") from error

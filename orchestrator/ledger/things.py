@@ -50,36 +50,42 @@ def _is(session: str, kind: str, name: str) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.session_id == session, table.c.kind == kind, table.c.name == name)
 
 
+_THING = sa.select(schema.cloud_things).where(
+    schema.cloud_things.c.session_id == sa.bindparam("of_session"),
+    schema.cloud_things.c.kind == sa.bindparam("of_kind"),
+    schema.cloud_things.c.name == sa.bindparam("of_name"),
+)
+_THING_LOCKED = _THING.with_for_update()
+
+
 def intend(tx: Transaction, thing: Thing) -> Thing:
     """Write down what is about to be made. Repeating it returns what is known by now, perhaps created or removed."""
-    known = find(tx, thing.session, thing.kind, thing.name)
-    if known is not None:
-        return known
-    tx.execute(
-        sa.insert(schema.cloud_things).values(
-            id=str(ULID()),
-            session_id=thing.session,
-            ordinal=thing.ordinal,
-            kind=thing.kind,
-            account=thing.account,
-            region=thing.region,
-            role=thing.role,
-            name=thing.name,
-            cloud_id=thing.cloud_id,
-            state=INTENDED,
-            keep=thing.keep,
-            details=thing.details,
-            intended_at=tx.now,
-        )
+    tx.insert_missing(
+        schema.cloud_things,
+        {
+            "id": str(ULID()),
+            "session_id": thing.session,
+            "ordinal": thing.ordinal,
+            "kind": thing.kind,
+            "account": thing.account,
+            "region": thing.region,
+            "role": thing.role,
+            "name": thing.name,
+            "cloud_id": thing.cloud_id,
+            "state": INTENDED,
+            "keep": thing.keep,
+            "details": thing.details,
+            "intended_at": tx.now,
+        },
     )
-    return thing
+    return find(tx, thing.session, thing.kind, thing.name) or thing
 
 
 def created(tx: Transaction, session: str, kind: str, name: str, *, cloud_id: str, **details: Any) -> None:
     """Write down that it was made, and AWS's id. Repeating it changes nothing; what was removed stays removed."""
     table = schema.cloud_things
-    known = find(tx, session, kind, name)
-    if known is None or known.state == REMOVED:
+    row = tx.row(_THING_LOCKED, {"of_session": session, "of_kind": kind, "of_name": name})
+    if row is None or row.state == REMOVED:
         return
     tx.execute(
         sa.update(table)
@@ -88,7 +94,7 @@ def created(tx: Transaction, session: str, kind: str, name: str, *, cloud_id: st
             state=CREATED,
             cloud_id=cloud_id,
             created_at=sa.func.coalesce(table.c.created_at, sa.literal(tx.now, schema.Moment())),
-            details={**known.details, **details},
+            details={**(row.details or {}), **details},
         )
     )
 
@@ -110,7 +116,7 @@ def keep(tx: Transaction, session: str, kind: str, name: str) -> None:
 
 def find(tx: Transaction, session: str, kind: str, name: str) -> Thing | None:
     """Return what is known of a thing, or None."""
-    row = tx.row(sa.select(schema.cloud_things).where(_is(session, kind, name)))
+    row = tx.row(_THING, {"of_session": session, "of_kind": kind, "of_name": name})
     return None if row is None else _thing(row)
 
 

@@ -11,10 +11,11 @@ that finds the work parked wakes it: the caller publishes it again. Nothing is l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,7 +23,7 @@ from orchestrator.errors import Fenced
 from orchestrator.ledger import schema
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import Step, is_past, next_step
-from orchestrator.model.work import SESSION, Claim, Done, Failed, Outcome, Park, WorkKey
+from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park, WorkKey
 
 #: How long a step may hold its work before somebody else may take it over; above the hard time limit of a step.
 CLAIM = timedelta(seconds=90)
@@ -31,6 +32,12 @@ CLAIM = timedelta(seconds=90)
 #: that a long queue is not made longer by repeats.
 GRACE = timedelta(seconds=20)
 _MOST_DRIVES = 8
+
+#: What a session's release waits for.
+RESOURCES = "resources"
+
+#: What a resource that is tried again waits for.
+NEXT_ATTEMPT = "next-attempt"
 
 _PAGE = 500
 
@@ -50,215 +57,278 @@ class Settled(Enum):
     AGAIN = "again"  # something happened meanwhile: look again
 
 
+_TABLE = schema.work
+_KEY = sa.and_(_TABLE.c.session_id == sa.bindparam("of_session"), _TABLE.c.ordinal == sa.bindparam("of_ordinal"))
+_FENCE = sa.and_(_KEY, _TABLE.c.fence == sa.bindparam("of_fence"))
+_NOW = sa.bindparam("at", type_=schema.Moment)
+
+# Built once: putting a statement together costs four times what running it does.
+_TAKE = (
+    sa.update(_TABLE)
+    .where(
+        _KEY,
+        _TABLE.c.step == sa.bindparam("of_step"),
+        _TABLE.c.attempt == sa.bindparam("of_attempt"),
+        sa.or_(_TABLE.c.claimed_until.is_(None), _TABLE.c.claimed_until <= _NOW),
+    )
+    .values(
+        fence=_TABLE.c.fence + 1,
+        tries=_TABLE.c.tries + 1,
+        begun_at=sa.func.coalesce(_TABLE.c.begun_at, _NOW),
+        claimed_until=sa.bindparam("till", type_=schema.Moment),
+        parked=False,
+        wait_for=None,
+        wait_until=None,
+        moved_at=_NOW,
+    )
+    .returning(_TABLE.c.fence, _TABLE.c.signals, _TABLE.c.tries, _TABLE.c.begun_at)
+)
+_WHERE = sa.select(_TABLE.c.step, _TABLE.c.attempt).where(_KEY)
+_FENCE_OF = sa.select(_TABLE.c.fence).where(_KEY).with_for_update()
+_MOVE = (
+    sa.update(_TABLE)
+    .where(_FENCE)
+    .values(
+        step=sa.bindparam("to_step"),
+        attempt=sa.bindparam("to_attempt"),
+        claimed_until=None,
+        parked=sa.bindparam("to_rest"),
+        wait_for=sa.bindparam("for_what"),
+        # What was signalled meanwhile has not been seen: then it does not wait.
+        wait_until=sa.case(
+            (_TABLE.c.signals == sa.bindparam("seen"), sa.bindparam("till", type_=schema.Moment)), else_=_NOW
+        ),
+        tries=0,
+        drives=0,
+        begun_at=None,
+        moved_at=_NOW,
+    )
+)
+_PARK = (
+    sa.update(_TABLE)
+    .where(_FENCE)
+    .values(
+        claimed_until=None,
+        parked=_TABLE.c.signals == sa.bindparam("seen"),
+        wait_for=sa.bindparam("for_what"),
+        wait_until=sa.bindparam("till", type_=schema.Moment),
+        tries=_TABLE.c.tries * sa.bindparam("keeps_tries", type_=sa.Integer),
+        moved_at=_NOW,
+        drives=0,
+    )
+    .returning(_TABLE.c.parked)
+)
+_GIVE_BACK = sa.update(_TABLE).where(_FENCE).values(claimed_until=None, moved_at=_NOW)
+_DRIVEN = sa.update(_TABLE).where(_KEY).values(drives=_TABLE.c.drives + 1, moved_at=_NOW, claimed_until=None)
+_OPEN = tuple(step for step in Step if step is not Step.DONE)
+_PAGE_OF = sa.and_(
+    _TABLE.c.session_id == sa.bindparam("of_session"),
+    _TABLE.c.ordinal.in_(sa.bindparam("ordinals", expanding=True)),
+    _TABLE.c.step != Step.DONE,
+)
+_LOCK_PAGE = sa.select(_TABLE.c.ordinal, _TABLE.c.parked).where(_PAGE_OF).order_by(_TABLE.c.ordinal).with_for_update()
+_SIGNAL_PAGE = (
+    sa.update(_TABLE)
+    .where(_PAGE_OF)
+    .values(
+        signals=_TABLE.c.signals + 1, parked=False, moved_at=sa.case((_TABLE.c.parked, _NOW), else_=_TABLE.c.moved_at)
+    )
+)
+
+
 def enrol(tx: Transaction, session: str, ordinals: Iterable[int], step: Step) -> None:
     """Make units of work that stand at `step`. Those that exist already are left as they are."""
-    known = {
-        row.ordinal for row in tx.rows(sa.select(schema.work.c.ordinal).where(schema.work.c.session_id == session))
-    }
-    fresh = [
-        {"session_id": session, "ordinal": ordinal, "step": step, "moved_at": tx.now}
-        for ordinal in ordinals
-        if ordinal not in known
-    ]
-    if fresh:
-        tx.execute(sa.insert(schema.work), fresh)
+    tx.insert_missing(
+        _TABLE,
+        [{"session_id": session, "ordinal": ordinal, "step": step, "moved_at": tx.now} for ordinal in ordinals],
+    )
 
 
-def _is(key: WorkKey) -> sa.ColumnElement[bool]:
-    return sa.and_(schema.work.c.session_id == key.session, schema.work.c.ordinal == key.ordinal)
+def _key(key: WorkKey) -> dict[str, Any]:
+    return {"of_session": key.session, "of_ordinal": key.ordinal}
 
 
 def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int) -> Claim | Refusal:
     """Ask for the right to carry out `step` of `attempt`."""
-    table = schema.work
-    row = tx.row(sa.select(table).where(_is(key)))
-    if row is None or row.attempt != attempt:
-        return Refusal.PAST if row is not None and row.attempt > attempt else Refusal.TAKEN
-    position = Step(row.step)
-    if is_past(position, step):
-        return Refusal.PAST
-    if position != step or (row.claimed_until is not None and row.claimed_until > tx.now):
-        return Refusal.TAKEN
     until = tx.now + CLAIM
-    fence, tries = row.fence + 1, row.tries + 1
-    tx.execute(
-        sa.update(table)
-        .where(_is(key))
-        .values(
-            fence=fence, claimed_until=until, tries=tries, parked=False, wait_for=None, wait_until=None, moved_at=tx.now
-        )
+    taken = tx.row(_TAKE, {**_key(key), "of_step": step, "of_attempt": attempt, "at": tx.now, "till": until})
+    if taken is None:
+        row = tx.row(_WHERE, _key(key))
+        # Nothing may follow from a message of an older attempt: its teardown must not count in the chord.
+        past = row is not None and row.attempt == attempt and is_past(Step(row.step), step)
+        return Refusal.PAST if past else Refusal.TAKEN
+    return Claim(
+        key=key,
+        step=step,
+        attempt=attempt,
+        fence=taken.fence,
+        signals=taken.signals,
+        tries=taken.tries,
+        until=until,
+        begun_at=taken.begun_at,
     )
-    if row.ordinal >= 0 and tries == 1:
-        _begin_step(tx, key, attempt, step)
-    return Claim(key=key, step=step, attempt=attempt, fence=fence, signals=row.signals, tries=tries, until=until)
-
-
-def _begin_step(tx: Transaction, key: WorkKey, attempt: int, step: Step) -> None:
-    table = schema.steps
-    same = sa.and_(
-        table.c.session_id == key.session,
-        table.c.ordinal == key.ordinal,
-        table.c.attempt == attempt,
-        table.c.step == step,
-    )
-    if tx.row(sa.select(table.c.step).where(same)) is None:
-        tx.execute(
-            sa.insert(table).values(
-                session_id=key.session, ordinal=key.ordinal, attempt=attempt, step=step, started_at=tx.now
-            )
-        )
 
 
 def hold(tx: Transaction, held: Claim) -> None:
-    """Make sure that a claim is still the newest, inside the transaction that writes under it. Raises `Fenced`."""
-    row = tx.row(sa.select(schema.work.c.fence).where(_is(held.key)))
+    """Make sure that a claim is still the newest, inside the transaction that writes under it. Raises `Fenced`.
+
+    It locks the unit's row until the end of the transaction, so it comes before any other write.
+    """
+    row = tx.row(_FENCE_OF, _key(held.key))
     if row is None or row.fence != held.fence:
-        raise Fenced(f"{held.step} of {held.key.session}/{held.key.ordinal} was taken over")
+        raise _fenced(held)
+
+
+def _fenced(held: Claim) -> Fenced:
+    return Fenced(f"{held.step} of {held.key.session}/{held.key.ordinal} was taken over")
 
 
 def settle(tx: Transaction, held: Claim, outcome: Outcome) -> Settled:
     """Write down what a step answered. Raises `Fenced` when somebody else has taken the work over.
 
-    Done moves to the next step; Failed and Stopped move to teardown; Park parks unless a signal came meanwhile.
+    Done moves to the next step; Failed and Stopped move to teardown; Again parks the next attempt's first step; Park
+    parks unless a signal came meanwhile. The session's own release rests until its resources have ended: the chord
+    calls it, or else `releasable` names it.
     """
-    table = schema.work
-    row = tx.row(sa.select(table.c.fence, table.c.signals).where(_is(held.key)))
-    if row is None or row.fence != held.fence:
-        raise Fenced(f"{held.step} of {held.key.session}/{held.key.ordinal} was taken over")
+    mine = {**_key(held.key), "of_fence": held.fence, "seen": held.signals, "at": tx.now}
     if isinstance(outcome, Park):
-        again = row.signals != held.signals
-        tx.execute(
-            sa.update(table)
-            .where(_is(held.key))
-            .values(
-                claimed_until=None,
-                parked=not again,
-                wait_for=outcome.wait_for[:64],
-                wait_until=outcome.until,
-                moved_at=tx.now,
-                drives=0,
-            )
-        )
-        return Settled.AGAIN if again else Settled.PARKED
-    target = next_step(held.step) if isinstance(outcome, Done) else Step.TEARDOWN
-    tx.execute(
-        sa.update(table)
-        .where(_is(held.key))
-        .values(step=target, claimed_until=None, parked=False, tries=0, drives=0, moved_at=tx.now)
-    )
+        return _park(tx, held, outcome, mine)
+    move: dict[str, Any] = {"to_attempt": held.attempt, "to_rest": False, "for_what": None, "till": None}
+    if isinstance(outcome, Again):
+        again = {"to_attempt": held.attempt + 1, "to_rest": True, "for_what": NEXT_ATTEMPT, "till": outcome.at}
+        move |= {"to_step": Step.ASSUME_ROLE, **again}
+    elif isinstance(outcome, Done):
+        target = next_step(held.step)
+        move |= {"to_step": target}
+        if target is Step.RELEASE:
+            move |= {"to_rest": True, "for_what": RESOURCES}
+    else:
+        move |= {"to_step": Step.TEARDOWN}
+    if not tx.execute(_MOVE, {**mine, **move}).rowcount:
+        raise _fenced(held)
     if held.key.ordinal >= 0:
-        tx.execute(
-            sa.update(schema.steps)
-            .where(
-                schema.steps.c.session_id == held.key.session,
-                schema.steps.c.ordinal == held.key.ordinal,
-                schema.steps.c.attempt == held.attempt,
-                schema.steps.c.step == held.step,
-            )
-            .values(ended_at=tx.now, outcome=_word(outcome))
-        )
-    return Settled.MOVED
+        ended = {**_step(tx, held), "ended_at": tx.now, "outcome": _word(outcome)}
+        tx.put(schema.steps, ended, update=("ended_at", "outcome"))
+    return Settled.PARKED if isinstance(outcome, Again) else Settled.MOVED
+
+
+def _park(tx: Transaction, held: Claim, outcome: Park, mine: dict[str, Any]) -> Settled:
+    """Park; only a retry lets the step's tries go on counting."""
+    wait = {"for_what": outcome.wait_for[:64], "till": outcome.until, "keeps_tries": int(outcome.is_retry)}
+    row = tx.row(_PARK, {**mine, **wait})
+    if row is None:
+        raise _fenced(held)
+    if held.key.ordinal >= 0:
+        tx.insert_missing(schema.steps, _step(tx, held))
+    return Settled.PARKED if row.parked else Settled.AGAIN
+
+
+def _step(tx: Transaction, held: Claim) -> dict[str, Any]:
+    return {
+        "session_id": held.key.session,
+        "ordinal": held.key.ordinal,
+        "attempt": held.attempt,
+        "step": held.step,
+        "started_at": held.begun_at or tx.now,
+    }
 
 
 def _word(outcome: Outcome) -> str:
-    if isinstance(outcome, Done):
+    if isinstance(outcome, Done | Again):
         return "success"
     return "failed" if isinstance(outcome, Failed) else "stopped"
 
 
 def release_claim(tx: Transaction, held: Claim) -> None:
     """Give a claim back without an answer, so that the step can be tried again at once. Raises `Fenced`."""
-    hold(tx, held)
-    tx.execute(sa.update(schema.work).where(_is(held.key)).values(claimed_until=None, moved_at=tx.now))
+    if not tx.execute(_GIVE_BACK, {**_key(held.key), "of_fence": held.fence, "at": tx.now}).rowcount:
+        raise _fenced(held)
 
 
-def signal(tx: Transaction, keys: Sequence[WorkKey]) -> list[WorkKey]:
+def lock(tx: Transaction, keys: Iterable[WorkKey]) -> None:
+    """Lock units of work for the rest of the transaction, in the one order that everybody keeps."""
+    for session, ordinals in _pages(keys):
+        tx.execute(_LOCK_PAGE, {"of_session": session, "ordinals": ordinals})
+
+
+def signal(tx: Transaction, keys: Iterable[WorkKey]) -> list[WorkKey]:
     """Tell units of work that something happened. Returns those that were parked: the caller must drive them.
 
     Parked work that is signalled counts as moved now: if the caller dies before it publishes, `overdue` finds it.
     """
-    table = schema.work
     woken: list[WorkKey] = []
+    for session, ordinals in _pages(keys):
+        page = {"of_session": session, "ordinals": ordinals}
+        woken += [WorkKey(session, row.ordinal) for row in tx.rows(_LOCK_PAGE, page) if row.parked]
+        tx.execute(_SIGNAL_PAGE, {**page, "at": tx.now})
+    return woken
+
+
+def _pages(keys: Iterable[WorkKey]) -> Iterator[tuple[str, list[int]]]:
     by_session: dict[str, list[int]] = {}
-    for key in keys:
+    for key in sorted(set(keys)):
         by_session.setdefault(key.session, []).append(key.ordinal)
     for session, ordinals in by_session.items():
         for start in range(0, len(ordinals), _PAGE):
-            page = sa.and_(table.c.session_id == session, table.c.ordinal.in_(ordinals[start : start + _PAGE]))
-            woken += _wake(tx, page)
-    return woken
+            yield session, ordinals[start : start + _PAGE]
 
 
 def signal_waiting(tx: Transaction, wait_for: str, *, session: str | None = None) -> list[WorkKey]:
     """Signal all work parked on `wait_for` (of one session, if given). Returns what the caller must drive."""
-    condition = sa.and_(schema.work.c.parked, schema.work.c.wait_for == wait_for)
+    query = sa.select(_TABLE.c.session_id, _TABLE.c.ordinal).where(_TABLE.c.parked, _TABLE.c.wait_for == wait_for)
     if session is not None:
-        condition = sa.and_(condition, schema.work.c.session_id == session)
-    return _wake(tx, condition)
+        query = query.where(_TABLE.c.session_id == session)
+    return signal(tx, [WorkKey(*row) for row in tx.rows(query)])
 
 
 def signal_session(tx: Transaction, session: str) -> list[WorkKey]:
-    """Signal every unit of work of a session. Returns what the caller must drive."""
-    return _wake(tx, schema.work.c.session_id == session)
+    """Signal every unit of work of a session. Returns what the caller must drive.
+
+    The session's own row is locked first: units that are being enrolled are there, or begin after this transaction.
+    """
+    lock(tx, [WorkKey(session, SESSION)])
+    query = sa.select(_TABLE.c.ordinal).where(_TABLE.c.session_id == session, _TABLE.c.step != Step.DONE)
+    return signal(tx, [WorkKey(session, row.ordinal) for row in tx.rows(query)])
 
 
 def signal_expired(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
     """Signal parked work whose time is over. Returns what the caller must drive."""
-    table = schema.work
     due = tx.rows(
-        sa.select(table.c.session_id, table.c.ordinal)
-        .where(table.c.parked, table.c.wait_until <= tx.now)
-        .order_by(table.c.wait_until)
+        sa.select(_TABLE.c.session_id, _TABLE.c.ordinal)
+        .where(_TABLE.c.parked, _TABLE.c.wait_until <= tx.now)
+        .order_by(_TABLE.c.wait_until)
         .limit(limit)
     )
-    return signal(tx, [WorkKey(row.session_id, row.ordinal) for row in due])
-
-
-def _wake(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[WorkKey]:
-    table = schema.work
-    found = tx.rows(
-        sa.select(table.c.session_id, table.c.ordinal).where(condition, table.c.parked, table.c.step != Step.DONE)
-    )
-    tx.execute(
-        sa.update(table)
-        .where(condition, table.c.step != Step.DONE)
-        .values(
-            signals=table.c.signals + 1,
-            parked=False,
-            moved_at=sa.case((table.c.parked, tx.now.timestamp()), else_=table.c.moved_at),
-        )
-    )
-    return [WorkKey(row.session_id, row.ordinal) for row in found]
+    return signal(tx, [WorkKey(*row) for row in due])
 
 
 def overdue(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
     """Name work that should be moving and is not: neither parked nor claimed, and still for longer than the grace.
 
     Each naming doubles the grace for that unit, so a queue that is merely long does not fill with repeats. The caller
-    must drive what is named.
+    must drive what is named. Rows that somebody is writing at this moment are moving, so they are passed over.
     """
-    table = schema.work
+    table = _TABLE
     patience = sa.case(
         *[(table.c.drives == count, (GRACE * 2**count).total_seconds()) for count in range(_MOST_DRIVES)],
         else_=(GRACE * 2**_MOST_DRIVES).total_seconds(),
     )
-    now = tx.now.timestamp()
     rows = tx.rows(
         sa.select(table.c.session_id, table.c.ordinal)
         .where(
-            table.c.step != Step.DONE,
+            table.c.step.in_(_OPEN),
+            table.c.moved_at <= tx.now - GRACE,
             sa.not_(table.c.parked),
             sa.or_(table.c.claimed_until.is_(None), table.c.claimed_until <= tx.now),
-            sa.type_coerce(table.c.moved_at, sa.Double) + patience <= now,
+            sa.type_coerce(table.c.moved_at, sa.Double) + patience <= tx.now.timestamp(),
         )
         .order_by(table.c.moved_at)
         .limit(limit)
+        .with_for_update(skip_locked=True)
     )
-    keys = [WorkKey(row.session_id, row.ordinal) for row in rows]
+    keys = [WorkKey(*row) for row in rows]
     for key in keys:
-        tx.execute(
-            sa.update(table).where(_is(key)).values(drives=table.c.drives + 1, moved_at=tx.now, claimed_until=None)
-        )
+        tx.execute(_DRIVEN, {**_key(key), "at": tx.now})
     return keys
 
 
@@ -313,16 +383,14 @@ def releasable(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
 
     Their chord has died, or its callback came too early. The caller must signal and drive them.
     """
-    table = schema.work
+    table = _TABLE
     other = table.alias("other")
     open_chain = sa.exists().where(
         other.c.session_id == table.c.session_id, other.c.ordinal >= 0, other.c.step != Step.DONE
     )
     rows = tx.rows(
         sa.select(table.c.session_id)
-        .where(
-            table.c.ordinal == SESSION, table.c.step == Step.RELEASE, table.c.parked, table.c.wait_for == "resources"
-        )
+        .where(table.c.ordinal == SESSION, table.c.step == Step.RELEASE, table.c.parked, table.c.wait_for == RESOURCES)
         .where(sa.not_(open_chain))
         .limit(limit)
     )
@@ -344,7 +412,6 @@ def unfinished(tx: Transaction, session: str) -> int:
 def give_deadline(tx: Transaction, key: WorkKey, until: datetime) -> None:
     """Bring a parked unit's waking time forward to `until`, never back."""
     tx.execute(
-        sa.update(schema.work)
-        .where(_is(key), schema.work.c.parked, schema.work.c.wait_until > until)
-        .values(wait_until=until)
+        sa.update(schema.work).where(_KEY, _TABLE.c.parked, _TABLE.c.wait_until > until).values(wait_until=until),
+        _key(key),
     )

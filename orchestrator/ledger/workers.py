@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,11 @@ class Worker:
     terminated_at: datetime | None
 
 
+_WORKER = sa.select(schema.workers).where(schema.workers.c.instance_id == sa.bindparam("of_instance"))
+_WORKER_LOCKED = _WORKER.with_for_update()
+_SET = sa.update(schema.workers).where(schema.workers.c.instance_id == sa.bindparam("of_instance"))
+
+
 def enter(
     tx: Transaction,
     *,
@@ -54,28 +59,27 @@ def enter(
     availability_zone: str,
 ) -> None:
     """Write a launched worker down; one that is known already stays as it is."""
-    table = schema.workers
-    if tx.row(sa.select(table.c.instance_id).where(table.c.instance_id == instance_id)) is None:
-        tx.execute(
-            sa.insert(table).values(
-                instance_id=instance_id,
-                account=account,
-                region=region,
-                session_id=session,
-                ordinal=ordinal,
-                attempt=attempt,
-                role=role,
-                state=state,
-                instance_type=instance_type,
-                availability_zone=availability_zone,
-                launched_at=tx.now,
-            )
-        )
+    tx.insert_missing(
+        schema.workers,
+        {
+            "instance_id": instance_id,
+            "account": account,
+            "region": region,
+            "session_id": session,
+            "ordinal": ordinal,
+            "attempt": attempt,
+            "role": role,
+            "state": state,
+            "instance_type": instance_type,
+            "availability_zone": availability_zone,
+            "launched_at": tx.now,
+        },
+    )
 
 
 def get(tx: Transaction, instance_id: str) -> Worker | None:
     """Return a worker, or None."""
-    row = tx.row(sa.select(schema.workers).where(schema.workers.c.instance_id == instance_id))
+    row = tx.row(_WORKER, {"of_instance": instance_id})
     return None if row is None else _worker(row)
 
 
@@ -111,8 +115,8 @@ def seen(tx: Transaction, instance_id: str, state: str) -> bool:
 
 def heard(tx: Transaction, report: Report) -> Worker | None:
     """Write a report down. Returns the worker when the report is news, None when it is old or of nobody we know."""
-    table = schema.workers
-    known = get(tx, report.instance_id)
+    row = tx.row(_WORKER_LOCKED, {"of_instance": report.instance_id})
+    known = None if row is None else _worker(row)
     if known is None or known.session != report.session or report.sequence <= known.sequence:
         return None
     values: dict[str, Any] = {"sequence": report.sequence, "heard_at": tx.now, "user_id": report.user_id}
@@ -120,8 +124,8 @@ def heard(tx: Transaction, report: Report) -> Worker | None:
         values["ready_at"] = tx.now
     if report.kind == "result" and known.report is None:
         values["report"] = report.to_dict()
-    tx.execute(sa.update(table).where(table.c.instance_id == report.instance_id).values(**values))
-    return get(tx, report.instance_id)
+    tx.execute(_SET, {"of_instance": report.instance_id, **values})
+    return replace(known, **values)
 
 
 def learn_result(tx: Transaction, report: Report) -> None:

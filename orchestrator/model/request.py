@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 
 from orchestrator.errors import Refused
@@ -22,6 +23,10 @@ Account = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]+$")]
+
+
+#: The context in which a request is read back from the ledger, where its resources are rows of their own.
+STORED = MappingProxyType({"stored": True})
 
 
 class Strict(BaseModel):
@@ -79,7 +84,9 @@ class SessionRequest(Strict):
     reply_to: str | None = None
 
     @model_validator(mode="after")
-    def _selects_something(self) -> Self:
+    def _selects_something(self, info: ValidationInfo) -> Self:
+        if info.context is STORED:
+            return self
         if not self.resources and not self.select:
             raise ValueError("resources or select must name at least one resource")
         seen: set[tuple[str, str, str]] = set()

@@ -4,6 +4,7 @@
     claim refused, somebody at it -> STAND   (a repeat: do nothing)
     Done / Failed / Stopped       -> GO_ON   (the ledger says where the chain stands now)
     Park                          -> STAND, or the step again when a signal came meanwhile
+    Again                         -> STAND   (the next attempt has a chain of its own)
     Fenced                        -> STAND
 
 Errors of the cloud become answers here: `Retryable` parks the step for a while, `Permanent` fails the resource.
@@ -19,13 +20,14 @@ from enum import Enum
 
 import structlog
 
+from agent.protocol import format_time
 from orchestrator import retry
 from orchestrator.errors import CloudError, Fenced, LedgerUnavailable, Retryable
 from orchestrator.ledger import journal, sessions, work
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.ledger.work import Refusal, Settled
 from orchestrator.model.status import ResourceStatus, Step
-from orchestrator.model.work import SESSION, Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
+from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
 from orchestrator.services import Services
 
 StepFunction = Callable[[Services, Claim], Outcome]
@@ -63,18 +65,13 @@ def carry_out(
     """Carry one step out. Raises only `LedgerUnavailable`; the reconciler then finds the work standing still."""
     ledger = services.ledger
     for _ in range(AGAIN):
-        with ledger.write() as tx:
-            held = work.claim(tx, key, step, attempt)
-            if isinstance(held, Claim) and key.ordinal != SESSION and held.tries == 1 and step in _FIRST_STATUS:
-                sessions.move_resource(tx, key, _FIRST_STATUS[step])
+        held = ledger.run(lambda tx: _begin(tx, key, step, attempt))
         if isinstance(held, Refusal):
             verdict = Verdict.GO_ON if held is Refusal.PAST else Verdict.STAND
             return Carried(verdict=verdict, words=f"repeat: {held.value}")
         try:
             outcome = _answer(services, steps[step], held)
-            with ledger.write() as tx:
-                settled = work.settle(tx, held, outcome)
-                _write_down(tx, held, outcome)
+            settled = ledger.run(lambda tx, held=held, outcome=outcome: _end(tx, held, outcome))  # type: ignore[misc]
         except Fenced:
             return Carried(verdict=Verdict.STAND, words="repeat: taken over")
         if settled is Settled.MOVED:
@@ -83,6 +80,19 @@ def carry_out(
             return Carried(verdict=Verdict.STAND, words=_words(outcome))
     services.dispatch.drive([key])
     return Carried(verdict=Verdict.STAND, words="again")
+
+
+def _begin(tx: Transaction, key: WorkKey, step: Step, attempt: int) -> Claim | Refusal:
+    held = work.claim(tx, key, step, attempt)
+    if isinstance(held, Claim) and key.ordinal != SESSION and held.tries == 1 and step in _FIRST_STATUS:
+        sessions.move_resource(tx, key, _FIRST_STATUS[step])
+    return held
+
+
+def _end(tx: Transaction, held: Claim, outcome: Outcome) -> Settled:
+    settled = work.settle(tx, held, outcome)
+    _write_down(tx, held, outcome)
+    return settled
 
 
 def _answer(services: Services, function: StepFunction, held: Claim) -> Outcome:
@@ -99,7 +109,8 @@ def _answer(services: Services, function: StepFunction, held: Claim) -> Outcome:
         if held.step not in _NEVER_FAILS and retry.UNEXPECTED.is_over(held.tries):
             return Failed(f"internal error in {held.step}: {name}", "See the Celery worker's log and report it")
         pause = retry.UNEXPECTED.delay(held.tries)
-        return Park("retry", services.clock.now() + pause, reason=f"internal error ({name}), trying again")
+        until = services.clock.now() + pause
+        return Park("retry", until, reason=f"internal error ({name}), trying again", is_retry=True)
 
 
 def _after_cloud_error(now: datetime, held: Claim, error: CloudError) -> Outcome:
@@ -107,7 +118,7 @@ def _after_cloud_error(now: datetime, held: Claim, error: CloudError) -> Outcome
     if not lasting and (not isinstance(error, Retryable) or retry.CLOUD.is_over(held.tries)):
         return Failed(error.reason, error.remedy)
     policy = retry.REMOVAL if lasting else retry.CLOUD
-    return Park("retry", now + policy.delay(held.tries), reason=error.reason)
+    return Park("retry", now + policy.delay(held.tries), reason=error.reason, is_retry=True)
 
 
 def _write_down(tx: Transaction, held: Claim, outcome: Outcome) -> None:
@@ -115,13 +126,10 @@ def _write_down(tx: Transaction, held: Claim, outcome: Outcome) -> None:
     if key.ordinal == SESSION:
         if isinstance(outcome, Park) and outcome.reason:
             journal.write(tx, key.session, f"{held.step}: {outcome.reason}", level="warning")
-        return
-    if isinstance(outcome, Park):
-        if outcome.status is not None:
-            sessions.move_resource(tx, key, outcome.status)
-        if outcome.reason:
-            sessions.remember(tx, key, reason=outcome.reason)
-            journal.write(tx, key.session, f"waiting: {outcome.reason}", ordinal=key.ordinal)
+    elif isinstance(outcome, Park):
+        _note_waiting(tx, held, outcome)
+    elif isinstance(outcome, Again):
+        _begin_again(tx, key, outcome)
     elif isinstance(outcome, Failed):
         sessions.remember(tx, key, outcome="failed", reason=outcome.reason[:2000], remedy=outcome.remedy[:2000])
         journal.write(tx, key.session, f"failed: {outcome.reason}", ordinal=key.ordinal, level="error")
@@ -133,6 +141,40 @@ def _write_down(tx: Transaction, held: Claim, outcome: Outcome) -> None:
         reason = found.reason if outcome.status is not ResourceStatus.SUCCESS else None
         sessions.move_resource(tx, key, outcome.status, reason=reason)
         journal.write(tx, key.session, f"ended: {outcome.status}", ordinal=key.ordinal)
+    elif held.step in (Step.ASSUME_ROLE, Step.LAUNCH_WORKER):
+        # What it waited for is over; a reason that stays would be read as a failure.
+        sessions.remember(tx, key, reason=None)
+
+
+def _note_waiting(tx: Transaction, held: Claim, outcome: Park) -> None:
+    key = held.key
+    if held.step is not Step.TEARDOWN:
+        # The reason shown while a teardown waits is the one with which the job ended.
+        sessions.remember(tx, key, reason=outcome.reason)
+    if outcome.status is not None:
+        sessions.move_resource(tx, key, outcome.status)
+    if outcome.reason:
+        journal.write(tx, key.session, f"waiting: {outcome.reason}", ordinal=key.ordinal)
+
+
+def _begin_again(tx: Transaction, key: WorkKey, outcome: Again) -> None:
+    """Let a resource forget its attempt, except for how it ended."""
+    found = sessions.resource(tx, key)
+    ended = {"attempt": found.attempt, "reason": found.reason, "remedy": found.remedy, "instanceId": found.instance_id}
+    earlier = [*found.state.get("earlier", []), {name: value for name, value in ended.items() if value is not None}]
+    sessions.move_resource(
+        tx,
+        key,
+        ResourceStatus.PENDING,
+        attempt=found.attempt + 1,
+        state={"earlier": earlier},
+        outcome=None,
+        result=None,
+        instance_id=None,
+        done=0,
+        reason=f"attempt {found.attempt} failed: {found.reason}"[:2000],
+    )
+    journal.write(tx, key.session, f"next attempt at {format_time(outcome.at)}", ordinal=key.ordinal, level="warning")
 
 
 def _words(outcome: Outcome) -> str:
@@ -140,6 +182,8 @@ def _words(outcome: Outcome) -> str:
         return str(outcome.status or "done")
     if isinstance(outcome, Park):
         return f"parked: {outcome.wait_for}"
+    if isinstance(outcome, Again):
+        return "parked: next-attempt"
     return f"failed: {outcome.reason}" if isinstance(outcome, Failed) else "stopped"
 
 

@@ -22,7 +22,7 @@ def _start(services: Services, held: Claim) -> Outcome:
     with services.ledger.write() as tx:
         work.hold(tx, held)
         sessions.move(tx, held.key.session, SessionStatus.RUNNING, started_at=tx.now)
-        count = len(sessions.resources(tx, held.key.session))
+        count = sum(sessions.statuses(tx, held.key.session).values())
         work.enrol(tx, held.key.session, range(count), Step.ASSUME_ROLE)
     return Done()
 
@@ -32,40 +32,50 @@ def _nothing(services: Services, held: Claim) -> Outcome:
 
 
 def _launch(services: Services, held: Claim) -> Outcome:
-    options = _options(services, held)
-    if options.get("fail") and held.key.ordinal % options["fail"] == 0:
+    fail = _options(services, held).get("fail")
+    if fail and held.key.ordinal % fail == 0:
         return Failed("it was asked for", "Ask for something else")
     return Done()
 
 
 def _run_job(services: Services, held: Claim) -> Outcome:
-    if _options(services, held).get("park") and held.tries == 1:
-        return Park("result", services.clock.now() + timedelta(hours=1), status=ResourceStatus.RUNNING)
+    if not _options(services, held).get("park"):
+        return Done()
     with services.ledger.write() as tx:
-        sessions.remember(tx, held.key, outcome="success")
-    return Done()
+        work.hold(tx, held)
+        if sessions.resource(tx, held.key).state:
+            return Done()
+        sessions.remember(tx, held.key, state={"parked": True})
+    return Park("result", services.clock.now() + timedelta(hours=1), status=ResourceStatus.RUNNING)
 
 
 def _teardown(services: Services, held: Claim) -> Outcome:
+    if not _options(services, held):
+        return Done(ResourceStatus.SUCCESS)
     with services.ledger.read() as tx:
-        outcome = sessions.resource(tx, held.key).outcome
-    return Done(ResourceStatus(outcome or "success"))
+        return Done(ResourceStatus(sessions.resource(tx, held.key).outcome or "success"))
 
 
 def _release(services: Services, held: Claim) -> Outcome:
     with services.ledger.write() as tx:
         session = held.key.session
         if work.unfinished(tx, session):
-            return Park("resources", tx.now + timedelta(hours=1))
+            return Park(work.RESOURCES, tx.now + timedelta(hours=1))
         work.hold(tx, held)
-        sessions.move(tx, session, session_outcome(one.status for one in sessions.resources(tx, session)))
+        sessions.move(tx, session, session_outcome(sessions.statuses(tx, session)))
     return Done()
 
 
 def _options(services: Services, held: Claim) -> dict[str, Any]:
-    with services.ledger.read() as tx:
-        return sessions.get(tx, held.key.session).request.options
+    """Return the request's options, read once in each process: they steer the plain steps and are no part of the work."""
+    session = held.key.session
+    if session not in _OPTIONS:
+        with services.ledger.read() as tx:
+            _OPTIONS[session] = sessions.get(tx, session).request.options
+    return _OPTIONS[session]
 
+
+_OPTIONS: dict[str, dict[str, Any]] = {}
 
 STEPS = {
     Step.START: _start,
@@ -85,10 +95,10 @@ def plain_services(settings: Any, make_dispatch: Any) -> Services:
     )
     return Services(
         ledger=ledger,
-        cloud=None,
+        cloud=None,  # type: ignore[arg-type]  # plain steps touch no cloud
         dispatch=make_dispatch(ledger),
         clock=ledger.clock,
-        install=install,  # type: ignore[arg-type]
+        install=install,
     )
 
 
