@@ -35,10 +35,14 @@ STATUSES: Final[dict[str, int]] = {
 
 
 class AwsError(Exception):
-    """A refusal in AWS's words: `code` and `message` go over the wire, `status` is the HTTP status."""
+    """A refusal in AWS's words: `code` and `message` go over the wire, `status` is the HTTP status.
 
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+    `reason` is the finer code that some services (EBS direct) add.
+    """
+
+    def __init__(self, code: str, message: str, status: int | None = None, *, reason: str | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.reason = reason
         self.status = status if status is not None else STATUSES.get(code, 400)

@@ -7,25 +7,28 @@ from typing import Final
 
 from localcloud.authority import Authority, Demand
 from localcloud.call import Call
+from localcloud.demands_ec2 import ebs_demands, ec2_demands
+from localcloud.demands_iam import iam_demands
 from localcloud.identity import Identity
 from localcloud.resources import kms_demands, s3_demands, sqs_demands
-from localcloud.settings import Settings
 
-#: Services whose resources have policies of their own: asked even when identity policies are not enforced.
-_SHARED: Final[dict[str, Callable[[Call], Iterator[Demand]]]] = {
+#: Every service but `sts`, which knows roles and decides itself. What is not here can only be used by who may do all.
+_TABLE: Final[dict[str, Callable[[Call], Iterator[Demand]]]] = {
+    "ebs": ebs_demands,
+    "ec2": ec2_demands,
+    "iam": iam_demands,
+    "kms": kms_demands,
     "s3": s3_demands,
     "sqs": sqs_demands,
-    "kms": kms_demands,
 }
 
 
-def admit(call: Call, identity: Identity, authority: Authority, settings: Settings) -> None:
+def admit(call: Call, identity: Identity, authority: Authority) -> None:
     """Let the call pass, its `account` set to the resource's owner. Raises `AwsError` when it may not."""
-    del settings
-    table = _SHARED.get(call.service)
-    if table is None:
+    if call.service == "sts":
         return
-    demands = list(table(call))
+    table = _TABLE.get(call.service)
+    demands = list(table(call)) if table is not None else [Demand(action=call.name)]
     authority.require(call, identity, demands)
     owner = demands[0].owner if demands else None
     if owner is not None:

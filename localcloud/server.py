@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from localcloud.authority import Authority
+from localcloud.blocks.service import Blocks
 from localcloud.call import Plugin
 from localcloud.calllog import CallLog
 from localcloud.control import Control
 from localcloud.faults import Faults
+from localcloud.fleet import PROGRAM, Fleet
 from localcloud.http import Server
 from localcloud.identity import Identities
 from localcloud.instances import Instances
@@ -40,6 +42,8 @@ class Cloud:
         self.lifecycle = Lifecycle(settings)
         self.metadata = Metadata(self.identities)
         self.control = Control(directory, settings, self.faults, self.calls)
+        self.blocks = Blocks(directory / "blocks", settings)
+        self.control.add_page("volumes", self.blocks.pages.serve)
         self.lifecycle.observe(self.metadata)
         self._plugins = list(plugins)
 
@@ -73,6 +77,7 @@ class Cloud:
                 SecurityTokens(self.identities, self.authority),
                 Profiles(),
                 Instances(self.settings, self.lifecycle),
+                self.blocks,
                 *self._plugins,
             ],
         )
@@ -81,13 +86,28 @@ class Cloud:
 class CloudServer:
     """An embedded cloud listening on 127.0.0.1. Use as a context manager, or `start` and `stop`.
 
-    `port` 0 takes a free one; `url` is known after `start`. Only one can run in a process.
+    `port` 0 takes a free one; `url` is known after `start`. Only one can run in a process. `agents` is the program
+    (`module:function`) that runs on instances with a boot document; None: they stay empty.
     """
 
     def __init__(
-        self, directory: Path, port: int = 0, settings: Settings | None = None, plugins: Sequence[Plugin] = ()
+        self,
+        directory: Path,
+        port: int = 0,
+        settings: Settings | None = None,
+        plugins: Sequence[Plugin] = (),
+        *,
+        agents: str | None = PROGRAM,
     ) -> None:
         self.cloud = Cloud(Path(directory), settings or Settings(), plugins)
+        self.fleet: Fleet | None = None
+        if agents is not None:
+            self.fleet = Fleet(
+                Path(directory), address=lambda: self.url, shut_down=self.cloud.lifecycle.shut_down, program=agents
+            )
+            self.cloud.observe(self.fleet)
+            self.cloud.add_plugin(self.fleet.consoles)
+            self.cloud.control.add_page("fleet", self.fleet.page)
         self._port = port
         self._server: Server | None = None
         self._overlay: Overlay | None = None
@@ -121,6 +141,8 @@ class CloudServer:
 
         moto_behaviour.install()
         moto_speed.install()
+        # Before moto is emptied: its images have snapshots, which get their bytes when they are made.
+        self.cloud.blocks.start()
         _empty_moto()
         self.cloud.control.prepare()
         self._overlay = self.cloud.overlay()
@@ -136,10 +158,13 @@ class CloudServer:
         if self._server is None or self._thread is None or self._overlay is None:
             return
         self._overlay.stop()
+        if self.fleet is not None:
+            self.fleet.stop()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
         self.cloud.lifecycle.stop()
+        self.cloud.blocks.stop()
         _empty_moto()
         self._thread = None
         _running.release()

@@ -16,14 +16,21 @@ class Settings:
 
     `boot` is how long an instance stays `pending`, `shutdown` how long `shutting-down` or `stopping`; a terminated
     instance can be described for `keep_terminated` (AWS: about an hour). A new or changed instance profile is refused
-    by RunInstances for `profile_delay`. `enforce` names the services whose identity policies count. All accounts
-    belong to the organisation `organisation` except those in `outsiders`. `call_log` is how many calls the log keeps.
+    by RunInstances for `profile_delay`. A snapshot of a volume stays `pending` for `snapshot`, a new volume `creating`
+    for `volume`; an account may have `pending_snapshots` that are written through the EBS direct API, and `block_rate`
+    calls a second to get and to put blocks, for each snapshot and in all (0: no limit; AWS: 1000). `enforce` names the
+    services whose identity policies count. All accounts belong to the organisation `organisation` except those in
+    `outsiders`. `call_log` is how many calls the log keeps.
     """
 
     boot: timedelta = timedelta(seconds=0.5)
     shutdown: timedelta = timedelta(seconds=0.5)
     keep_terminated: timedelta = timedelta(hours=1)
     profile_delay: timedelta = timedelta(0)
+    snapshot: timedelta = timedelta(seconds=0.5)
+    volume: timedelta = timedelta(seconds=0.2)
+    pending_snapshots: int = 100
+    block_rate: int = 0
     enforce: frozenset[str] = ENFORCED
     organisation: str = "o-daywork0001"
     outsiders: frozenset[str] = frozenset()
@@ -43,6 +50,10 @@ class Settings:
             wrong.append(f"enforce: {', '.join(unknown)} cannot be enforced (known: {', '.join(sorted(ENFORCED))})")
         if self.call_log < 1:
             wrong.append("call_log must be at least 1")
+        if self.pending_snapshots < 1:
+            wrong.append("pending_snapshots must be at least 1")
+        if self.block_rate < 0:
+            wrong.append("block_rate must not be negative")
         if self.control_account is not None and not is_account(self.control_account):
             wrong.append(f"control_account {self.control_account!r} is not a 12-digit account id")
         if wrong:

@@ -33,7 +33,8 @@ def refusal(error: AwsError, *, protocol: str, method: str = "POST", service: st
         body = json.dumps({"__type": error.code, "message": error.message})
     elif protocol == "rest-json":
         headers += [("Content-Type", "application/json"), ("x-amzn-ErrorType", error.code)]
-        body = json.dumps({"message": error.message, "Message": error.message})
+        reason = {} if error.reason is None else {"Reason": error.reason}
+        body = json.dumps({"message": error.message, "Message": error.message, **reason})
     else:
         headers += [("Content-Type", _XML if protocol != "rest-xml" else "application/xml")]
         inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
