@@ -166,7 +166,7 @@ def _decode_s3(call: Call, request: Request) -> None:
     call.parameters = values
 
 
-def _s3_operation(call: Call, bucket: str, key: str) -> str | None:  # noqa: PLR0911 - one return an operation
+def _s3_operation(call: Call, bucket: str, key: str) -> str | None:
     given = {name.lower() for name in call.query}
     if not bucket:
         return "ListBuckets" if call.method == "GET" else None

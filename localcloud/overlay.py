@@ -167,7 +167,7 @@ class Overlay:
         if verdict.reset:
             _cut(request)
         try:
-            admit(call, identity, self._authority, self._settings)
+            admit(call, identity, self._authority)
             reply = self._tokens.once(call, lambda admitted: self._carry_out(admitted, request))
         except AwsError:
             if verdict.reset_after:
