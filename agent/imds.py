@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 _IPV4: Final = "http://169.254.169.254/"
 _IPV6: Final = "http://[fd00:ec2::254]/"
 #: Six hours, the longest that the service allows.
-_TOKEN_SECONDS: Final = "21600"
+_LIFETIME: Final = "21600"
 _TIMEOUT: Final = urllib3.Timeout(connect=2, read=5)
 #: Short breaks of the service end here; whoever waits for a role to appear asks again by himself.
 _RETRIES: Final = urllib3.Retry(
@@ -129,7 +129,7 @@ class Metadata:
         with self._lock:
             if self._token is None or self._token == instead_of:
                 path = "latest/api/token"
-                answer = self._ask("PUT", path, {"X-aws-ec2-metadata-token-ttl-seconds": _TOKEN_SECONDS})
+                answer = self._ask("PUT", path, {"X-aws-ec2-metadata-token-ttl-seconds": _LIFETIME})
                 self._token = self._text(answer, path)
             return self._token
 

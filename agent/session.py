@@ -20,7 +20,7 @@ _IGNORED: Final = {
 }
 
 
-class _InstanceRole(CredentialProvider):  # type: ignore[misc]  # botocore is not typed
+class _InstanceRole(CredentialProvider):
     METHOD = _METHOD
 
     def __init__(self, fetch: Callable[[], Mapping[str, str]]) -> None:

@@ -10,6 +10,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+from localcloud.fleet import PROGRAM
 from localcloud.server import CloudServer
 from localcloud.settings import Settings
 
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument(
         "--profile-delay", type=float, default=0.0, help="seconds until a new instance profile is visible"
     )
+    serve.add_argument(
+        "--fleet", action=argparse.BooleanOptionalAction, default=True, help="run real agents on instances that ask so"
+    )
     given = parser.parse_args(arguments)
     try:
         settings = Settings(
@@ -40,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with CloudServer(given.dir, given.port, settings) as server:
+    with CloudServer(given.dir, given.port, settings, agents=PROGRAM if given.fleet else None) as server:
         sys.stdout.write(json.dumps({"url": server.url, "directory": str(given.dir)}) + "\n")
         sys.stdout.flush()
         stop.wait()
