@@ -1,4 +1,4 @@
-"""What calls to EC2 and to the EBS direct API demand: actions, resources, condition keys.
+"""What calls to EC2 demand: actions, resources, condition keys; and what both EC2 and EBS demand of keys.
 
 Rules: "Actions, resources, and condition keys" of both services in the Service Authorization Reference. One function an
 operation; an operation without one demands its action on `*`, so a policy limited to a resource does not cover it.
@@ -47,34 +47,15 @@ def ec2_demands(call: Call) -> Iterator[Demand]:
     yield Demand(action=call.name, context=_region(call))
 
 
-def ebs_demands(call: Call) -> Iterator[Demand]:
-    """Yield what a call to the EBS direct API demands; keys of the account's own making are asked as well."""
+def ebs_key_demands(call: Call) -> Iterator[Demand]:
+    """Yield what a call to the EBS direct API demands of keys that are the account's own."""
     given = call.parameters
-    if call.operation == "StartSnapshot":
-        yield from _start_snapshot(call)
-        return
-    for name in ("SnapshotId", "FirstSnapshotId", "SecondSnapshotId"):
-        if name in given:
-            yield Demand(
-                action=call.name, resource=_arn(call, "snapshot", given[name]), context=_tagged(call, given[name])
-            )
-    found = state.ec2(call.account, call.region).snapshots.get(given.get("SnapshotId"))
-    if call.operation in ("GetSnapshotBlock", "PutSnapshotBlock") and found is not None and found.encrypted:
-        yield from _own_key(call, found.kms_key_id, "kms:Decrypt")
-
-
-def _start_snapshot(call: Call) -> Iterator[Demand]:
-    given = call.parameters
-    tags = {tag["Key"]: tag.get("Value", "") for tag in given.get("Tags") or []}
-    parent = given.get("ParentSnapshotId")
-    context = _requested(tags) | {"ebs:volumesize": str(given.get("VolumeSize", ""))}
-    if parent:
-        context["ebs:parentsnapshot"] = _arn(call, "snapshot", parent)
-    yield Demand(action=call.name, resource=_arn(call, "snapshot"), context=context)
-    if tags:
-        yield Demand(action="ec2:CreateTags", resource=_arn(call, "snapshot"), context=_region(call) | _requested(tags))
-    if given.get("KmsKeyArn"):
+    if call.operation == "StartSnapshot" and given.get("KmsKeyArn"):
         yield from _own_key(call, given["KmsKeyArn"], "kms:GenerateDataKeyWithoutPlaintext")
+    elif call.operation in ("GetSnapshotBlock", "PutSnapshotBlock"):
+        found = state.ec2(call.account, call.region).snapshots.get(given.get("SnapshotId"))
+        if found is not None and found.encrypted:
+            yield from _own_key(call, found.kms_key_id, "kms:Decrypt")
 
 
 def _own_key(call: Call, key: str | None, action: str) -> Iterator[Demand]:

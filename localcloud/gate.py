@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from localcloud.authority import Authority, Demand
+from localcloud.blocks.demands import ebs_demands
 from localcloud.call import Call
-from localcloud.demands_ec2 import ebs_demands, ec2_demands
+from localcloud.demands_ec2 import ebs_key_demands, ec2_demands
 from localcloud.demands_iam import iam_demands
 from localcloud.identity import Identity
 from localcloud.resources import kms_demands, s3_demands, sqs_demands
 
 #: Services with guarded calls, besides `sts`, which knows roles and decides itself. Others are open to every signer.
 _TABLE: Final[dict[str, Callable[[Call], Iterator[Demand]]]] = {
-    "ebs": ebs_demands,
+    "ebs": lambda call: itertools.chain(ebs_demands(call), ebs_key_demands(call)),
     "ec2": ec2_demands,
     "iam": iam_demands,
     "kms": kms_demands,
