@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -57,17 +58,19 @@ def sparse_blocks(random: Random, last: int) -> Iterator[tuple[int, bytes]]:
 
 def text(random: Random, size: int) -> bytes:
     """Return `size` bytes of log lines."""
-    lines: list[str] = []
-    length = 0
     moment = _NEWEST - random.randrange(10**7)
-    while length < size:
-        moment += random.randrange(60)
-        line = (
-            f"{moment} {random.choice(_SERVICES)}[{random.randrange(9999)}]: {' '.join(random.choices(_WORDS, k=8))}\n"
-        )
-        lines.append(line)
-        length += len(line)
-    return "".join(lines).encode()[:size]
+    # A line is never shorter than its time stamp and the shortest sentence.
+    chosen = random.choices(_sentences(), k=size // 40 + 1)
+    return "".join([f"{moment + number} {line}" for number, line in enumerate(chosen)]).encode()[:size]
+
+
+@lru_cache(maxsize=1)
+def _sentences() -> tuple[str, ...]:
+    random = Random(0)  # noqa: S311 - content, not a secret
+    return tuple(
+        f"{random.choice(_SERVICES)}[{random.randrange(9999):04d}]: {' '.join(random.choices(_WORDS, k=8))}\n"
+        for _ in range(4096)
+    )
 
 
 def make_tree(random: Random, root: Path, host: str) -> list[Owned]:
