@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -50,6 +51,10 @@ class Settings(BaseSettings):
     watch_seconds: Seconds = 2
     reconcile_seconds: Seconds = 15
     log_format: Literal["json", "console"] = "console"
+    flower_address: str = "127.0.0.1"
+    flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
+    flower_basic_auth: SecretStr | None = None
+    flower_url_prefix: str = ""
 
     @property
     def ledger_url(self) -> str:
@@ -75,6 +80,14 @@ def load_settings(default: Path | None = None) -> Settings:
         for name in list(values):
             if f"DAYWORK_{name.upper()}" in os.environ:
                 del values[name]
+    return make_settings(values)
+
+
+def make_settings(values: Mapping[str, object]) -> Settings:
+    """Make settings of values by name; what they do not name comes from `DAYWORK_*` variables.
+
+    Raises `SettingsError` that names every mistake.
+    """
     try:
         return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:

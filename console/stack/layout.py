@@ -66,3 +66,13 @@ class Layout:
     def valkey(self) -> Path:
         """The broker's append-only file and its configuration."""
         return self.root / "valkey"
+
+    @property
+    def valkey_config(self) -> Path:
+        """The broker's configuration: it holds the password."""
+        return self.valkey / "valkey.conf"
+
+    @property
+    def aws_config(self) -> Path:
+        """An empty AWS configuration: the one of the machine's user must not be read."""
+        return self.root / "aws-config"

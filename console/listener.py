@@ -1,0 +1,136 @@
+"""The listener: takes the agents' reports from the queue, has them written to the ledger, then acknowledges them.
+
+One process for each install. Nothing is acknowledged that is not committed, so it may be killed at any moment: what it
+had in hand comes back after the queue's visibility time, and taking a report twice is harmless. A cloud, a ledger or a
+broker that does not answer is waited for.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from orchestrator.errors import CloudError, LedgerUnavailable
+from orchestrator.fleet.reports import take
+from orchestrator.ports import ReceivedReport, Reports
+from orchestrator.services import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from console.stack.context import Context
+
+log = structlog.get_logger(__name__)
+
+#: The longest wait that SQS offers.
+LONG_POLL: Final = 20
+#: How many reports become one transaction at most.
+BATCH: Final = 100
+#: SQS hands out ten at once: fewer mean that there are no more now.
+_FULL: Final = 10
+_PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Ended(BaseException):
+    """A signal has asked for the end. Raised wherever the process is: no place needs to be left in order."""
+
+
+def listen(context: Context, on_ready: Callable[[], None]) -> None:
+    """Take reports until SIGTERM or SIGINT."""
+    from orchestrator.bootstrap import make_reports
+
+    services = context.services()
+    reports = make_reports(context.settings, services.ledger)
+    try:
+        with _ended_by_signals():
+            on_ready()
+            serve(services, reports)
+    except Ended:
+        log.info("listener ended")
+    services.ledger.close()
+
+
+def serve(services: Services, reports: Reports, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Take batches of reports for ever."""
+    failures = 0
+    while True:
+        try:
+            taken = take_batch(services, reports)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the reports must be taken later
+            pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+            failures += 1
+            known = isinstance(error, CloudError | LedgerUnavailable)
+            log.warning("reports wait", reason=str(error) if known else type(error).__name__, again_in=pause)
+            sleep(pause)
+        else:
+            if failures and taken is not None:
+                log.info("reports are taken again")
+            failures = 0
+
+
+def take_batch(services: Services, reports: Reports) -> int:
+    """Wait for reports, write them down, acknowledge them; returns how many.
+
+    Raises what the cloud, the ledger or the broker raises; then nothing of the batch was acknowledged.
+    """
+    batch = _received(reports)
+    if not batch:
+        return 0
+    try:
+        take(services, batch)
+        written: Sequence[ReceivedReport] = batch
+    except (CloudError, LedgerUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - one report that our own code fails at must not hold up the others
+        log.warning("batch could not be taken as one", reason=type(error).__name__, count=len(batch))
+        written = _one_by_one(services, batch)
+    reports.acknowledge([one.handle for one in written])
+    if len(written) < len(batch):
+        raise NotTaken(f"{len(batch) - len(written)} of {len(batch)} reports could not be taken")
+    return len(batch)
+
+
+class NotTaken(RuntimeError):
+    """Some reports of a batch could not be taken; they come back after the queue's visibility time."""
+
+
+def _received(reports: Reports) -> list[ReceivedReport]:
+    batch = reports.receive(LONG_POLL)
+    newest = batch
+    while len(newest) == _FULL and len(batch) < BATCH:
+        newest = reports.receive(0)
+        batch += newest
+    return batch
+
+
+def _one_by_one(services: Services, batch: Sequence[ReceivedReport]) -> list[ReceivedReport]:
+    written = []
+    for one in batch:
+        try:
+            take(services, [one])
+        except (CloudError, LedgerUnavailable):
+            break
+        except Exception:
+            log.exception("report could not be taken", instance_id=one.report.instance_id, kind=one.report.kind)
+        else:
+            written.append(one)
+    return written
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        raise Ended
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

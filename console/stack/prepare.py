@@ -1,0 +1,161 @@
+"""Getting a state directory ready, as a process of its own: the ledger's schema, what the cloud must hold, settings.
+
+Run by the supervisor at every start of the embedded cloud, which begins empty. The plan comes on stdin, because it
+holds a password; one JSON line with what whoever started the stack should know goes to stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from config.settings import Settings, SettingsError, make_settings
+from console.stack.layout import Layout
+from console.stack.plan import Plan
+from console.stack.record import write_private
+
+if TYPE_CHECKING:
+    from localcloud.seed import CloudAddress, Foundation
+
+#: How long the cloud may take to answer for the first time.
+_PATIENCE: Final = 60.0
+
+#: The account that the control plane is at home in, and the Region of everything of its own.
+HOME_ACCOUNT: Final = "111111111111"
+REGION: Final = "eu-west-1"
+
+
+def main() -> int:
+    """Prepare the state directory named in the arguments. Mistakes are told on stderr, in one line."""
+    layout = Layout(Path(sys.argv[1]))
+    plan = Plan.from_json(sys.stdin.read())
+    try:
+        kept = kept_settings(layout)
+        install = checked(layout, kept).install_id
+        made = _foundation(_when_it_answers(plan, layout), install)
+        settings = make_settings({**kept, **_given(layout, plan, made)})
+    except (SettingsError, TimeoutError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    _write_credentials(layout, made)
+    write_private(layout.environment, json.dumps(_environment(layout, plan), indent=2) + "\n")
+    write_private(layout.settings, _toml(settings))
+    sys.stdout.write(json.dumps({"unfinished": _bring_ledger_up_to_date(settings)}) + "\n")
+    return 0
+
+
+def checked(layout: Layout, kept: Mapping[str, object]) -> Settings:
+    """Return the settings as far as they are known before anything runs. Raises `SettingsError`."""
+    unknown = {"broker_url": "redis://", "control_bucket": "-", "report_queue": "-"}
+    return make_settings({**kept, **unknown, "state_dir": layout.root, "cloud": "embedded"})
+
+
+def kept_settings(layout: Layout) -> dict[str, object]:
+    """Return what an earlier run wrote, or its owner changed there, and no variable overrides.
+
+    Raises `SettingsError`.
+    """
+    try:
+        values = tomllib.loads(layout.settings.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{layout.settings}: {error}. Correct it or remove it") from None
+    return {name: value for name, value in values.items() if f"DAYWORK_{name.upper()}" not in os.environ}
+
+
+def _given(layout: Layout, plan: Plan, made: Foundation) -> dict[str, object]:
+    """Return the settings that the stack itself decides."""
+    return {
+        "install_id": made.install,
+        "state_dir": layout.root,
+        "cloud": "embedded",
+        "broker_url": plan.broker_url,
+        "control_bucket": made.control_bucket,
+        "control_region": made.region,
+        "report_queue": made.report_queue,
+        "home_account": made.home_account,
+        "worker_image": made.worker_image,
+        "flower_port": plan.flower_port,
+    }
+
+
+def _when_it_answers(plan: Plan, layout: Layout) -> CloudAddress:
+    from console.stack.programs import cloud
+    from localcloud.seed import CloudAddress
+
+    answers = cloud(layout, plan).probe
+    end = time.monotonic() + _PATIENCE
+    while answers is not None and not answers():
+        if time.monotonic() > end:
+            raise TimeoutError(f"the embedded cloud did not answer within {_PATIENCE:.0f} s")
+        time.sleep(0.05)
+    return CloudAddress.of(plan.cloud_url, layout.cloud)
+
+
+def _foundation(cloud: CloudAddress, install: str) -> Foundation:
+    from localcloud.seed import foundation
+
+    try:
+        return foundation(cloud, install, home_account=HOME_ACCOUNT, region=REGION)
+    finally:
+        cloud.close()
+
+
+def _write_credentials(layout: Layout, made: Foundation) -> None:
+    lines = ("[default]", f"aws_access_key_id = {made.access_key}", f"aws_secret_access_key = {made.secret_key}", "")
+    write_private(layout.credentials, "\n".join(lines))
+    write_private(layout.aws_config, "")
+
+
+def _environment(layout: Layout, plan: Plan) -> Mapping[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": plan.cloud_url,
+        "AWS_SHARED_CREDENTIALS_FILE": str(layout.credentials),
+        # the caller's own configuration may name other endpoints and profiles
+        "AWS_CONFIG_FILE": str(layout.aws_config),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def _bring_ledger_up_to_date(settings: Settings) -> int:
+    """Bring the ledger to this version's schema; return how many of its sessions have not ended."""
+    from orchestrator.bootstrap import make_ledger
+    from orchestrator.ledger import sessions
+    from orchestrator.ledger.migrate import upgrade
+    from orchestrator.model.status import SessionStatus
+
+    unfinished = [status for status in SessionStatus if not status.is_final]
+    ledger = make_ledger(settings)
+    try:
+        upgrade(ledger.engine)
+        with ledger.read() as tx:
+            return len(sessions.recent(tx, statuses=unfinished, limit=10_000))
+    finally:
+        ledger.close()
+
+
+def _toml(settings: Settings) -> str:
+    head = "# Written by `daywork up`. What you change here stays, except what the stack decides itself.\n"
+    names = sorted(settings.model_fields_set)
+    lines = [f"{name} = {_value(getattr(settings, name))}" for name in names if getattr(settings, name) is not None]
+    return head + "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
+    # JSON's strings, numbers and booleans are TOML's
+    return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
