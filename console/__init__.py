@@ -1,0 +1,1 @@
+"""What people and programs touch: commands, queues, pages. Everything here enters through `orchestrator`."""

@@ -1,0 +1,194 @@
+"""What applying a registry document would change, and whether the whole registry would make sense afterwards."""
+
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import Refused
+from orchestrator.model.account import Account, Registry, Repository
+
+ADDED, CHANGED, UNCHANGED = "added", "changed", "unchanged"
+
+#: The operation's own roles trust the control plane; a worker role trusts EC2 alone. One role cannot be both.
+_OWN_ROLES = ("workerDeployment", "backup", "restore", "data")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What becomes of one account or repository."""
+
+    kind: str
+    name: str
+    what: str
+    fields: tuple[str, ...] = ()
+
+
+def merged(before: Registry, document: Registry) -> Registry:
+    """Return the registry as it will be: what the document names replaces what is there, the rest stays.
+
+    `Registry`'s own checks are not run: see `mistakes`.
+    """
+    accounts = {one.id: one for one in before.accounts} | {one.id: one for one in document.accounts}
+    repositories = {one.name: one for one in before.repositories} | {one.name: one for one in document.repositories}
+    return Registry.model_construct(accounts=tuple(accounts.values()), repositories=tuple(repositories.values()))
+
+
+def changes(before: Registry, document: Registry) -> list[Change]:
+    """Compare a document with what is registered."""
+    known_accounts = {one.id: one for one in before.accounts}
+    known_repositories = {one.name: one for one in before.repositories}
+    return [
+        *(_change("account", one.name, known_accounts.get(one.id), one) for one in document.accounts),
+        *(_change("repository", one.name, known_repositories.get(one.name), one) for one in document.repositories),
+    ]
+
+
+def _change(kind: str, name: str, before: Account | Repository | None, after: Account | Repository) -> Change:
+    if before is None:
+        return Change(kind=kind, name=name, what=ADDED)
+    old, new = (one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in (before, after))
+    different = tuple(sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key)))
+    return Change(kind=kind, name=name, what=CHANGED if different else UNCHANGED, fields=different)
+
+
+def mistakes(before: Registry, document: Registry) -> list[Refused]:
+    """Return everything about a document that cannot be right, each with the field's path in it."""
+    after = merged(before, document)
+    return [
+        *_backup_account(after, document),
+        *_names(after, document),
+        *(one for number, account in enumerate(document.accounts) for one in _account(account, f"accounts[{number}]")),
+        *(
+            one
+            for number, repository in enumerate(document.repositories)
+            for one in _repository(repository, f"repositories[{number}]", {account.id for account in after.accounts})
+        ),
+    ]
+
+
+def _backup_account(after: Registry, document: Registry) -> Iterator[Refused]:
+    marked = [one for one in after.accounts if one.backup_account]
+    for number, account in enumerate(document.accounts):
+        others = [one.name for one in marked if one.id != account.id]
+        if account.backup_account and others:
+            yield Refused(
+                f"{others[0]} is the backup account already, and there is one at most",
+                field=f"accounts[{number}].backupAccount",
+                value=True,
+                remedy=f"Apply {others[0]} with backupAccount: false in the same document",
+            )
+
+
+def _names(after: Registry, document: Registry) -> Iterator[Refused]:
+    used = {one.name: one.id for one in after.accounts}
+    for number, account in enumerate(document.accounts):
+        if used[account.name] != account.id:
+            yield Refused(
+                f"account {used[account.name]} has this name already",
+                field=f"accounts[{number}].name",
+                value=account.name,
+                remedy="Give each account a name of its own",
+            )
+        same = [one for one in after.accounts if one.name == account.name and one.id != account.id]
+        if used[account.name] == account.id and same:
+            yield Refused(
+                f"account {same[0].id} has this name already",
+                field=f"accounts[{number}].name",
+                value=account.name,
+                remedy="Give each account a name of its own",
+            )
+
+
+def _account(account: Account, path: str) -> Iterator[Refused]:
+    roles = account.roles.named()
+    worker = roles.get("worker")
+    for name in _OWN_ROLES:
+        if worker is not None and roles.get(name) == worker:
+            yield Refused(
+                f"the worker role is the {name} role too; a worker role trusts EC2 alone, that one is assumed",
+                field=f"{path}.roles.worker",
+                value=worker,
+                remedy="Make a worker role of its own, with an instance profile",
+            )
+    counted = Counter(one.region for one in account.worker_configurations)
+    for number, one in enumerate(account.worker_configurations):
+        field = f"{path}.workerConfigurations[{number}].region"
+        if one.region not in account.regions:
+            yield Refused(
+                "the account is not registered for this Region",
+                field=field,
+                value=one.region,
+                remedy=f"Add it to {path}.regions or remove the configuration",
+            )
+        if counted[one.region] > 1:
+            yield Refused(
+                "this Region has several worker configurations", field=field, value=one.region, remedy="Keep one"
+            )
+    for region, number in Counter(account.regions).items():
+        if number > 1:
+            yield Refused("this Region is named twice", field=f"{path}.regions", value=region, remedy="Name it once")
+
+
+def _repository(repository: Repository, path: str, accounts: set[str]) -> Iterator[Refused]:
+    if repository.account not in accounts:
+        yield Refused(
+            "the repository's account is not registered",
+            field=f"{path}.account",
+            value=repository.account,
+            remedy="Register the account in the same document",
+        )
+    if repository.role is not None and repository.role.split(":")[4] != repository.account:
+        yield Refused(
+            "the repository role belongs to another account than the repository",
+            field=f"{path}.role",
+            value=repository.role,
+            remedy=f"Name a role of account {repository.account}",
+        )
+
+
+def warnings(before: Registry, document: Registry) -> list[str]:
+    """Return what is allowed and will surprise somebody later."""
+    after = merged(before, document)
+    found: list[str] = []
+    for account in document.accounts:
+        roles = account.roles.named()
+        own = [name for name in ("backup", "restore") if name in roles]
+        if account.backup_account and "workerDeployment" not in roles:
+            found.append(f"{account.name}: no workerDeployment role, so no session can run in backup mode")
+        if own and not account.backup_account and "data" not in roles:
+            found.append(f"{account.name}: no data role, so {' and '.join(own)} cannot run in backup mode")
+        if own and "worker" not in roles and not account.backup_account:
+            found.append(f"{account.name}: no worker role, so {' and '.join(own)} cannot run in production mode")
+        if roles and account.external_id is None and not account.backup_account:
+            found.append(f"{account.name}: no externalId; its roles should ask for one")
+        found += _external_id(account)
+    backup = next((one for one in after.accounts if one.backup_account), None)
+    for repository in document.repositories:
+        if repository.role is None and backup is not None and repository.account != backup.id:
+            found.append(f"{repository.name}: lives in account {repository.account} and has no role for other accounts")
+    return found
+
+
+def _external_id(account: Account) -> Iterator[str]:
+    if account.external_id is None or account.external_id.file is None:
+        return
+    path = Path(account.external_id.file)
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        yield f"{account.name}: the file of its external id cannot be read on this machine: {path}"
+        return
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        yield f"{account.name}: others can read the file of its external id; chmod 600 {path}"
+
+
+def shown(account: Account) -> dict[str, Any]:
+    """Return an account for people: of its external id only whether there is one."""
+    values = account.model_dump(mode="json", by_alias=True, exclude_none=True)
+    values["externalId"] = "none" if account.external_id is None else "set"
+    return values

@@ -1,0 +1,110 @@
+"""`daywork account`: the registry of accounts and repositories (CONTRACT section 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.cli.common import Output, opened
+from console.output import Format, cell, document, emit, note, table
+
+app = typer.Typer(no_args_is_help=True, help="Register accounts, roles and repositories.")
+
+
+@app.command()
+def apply(
+    file: Annotated[
+        Path,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="The registry as YAML or JSON; - reads stdin.", allow_dash=True
+        ),
+    ],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and compare only.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Add or replace what a document names; everything else stays. All mistakes are told at once."""
+    from console import accounts, documents
+    from console.cli.exits import CommandError, Exit, Problem, problems_of, usage
+    from orchestrator.errors import Refused
+    from orchestrator.ledger import registry
+    from orchestrator.model.account import Registry
+    from orchestrator.model.request import read_strict
+
+    try:
+        found = read_strict(Registry, documents.read(str(file), what="the registry"), what="the registry")
+    except Refused as error:
+        raise usage(*problems_of(error), title="the registry cannot be read") from None
+    with opened() as ledger, ledger.write() as tx:
+        before = registry.load(tx)
+        if wrong := accounts.mistakes(before, found):
+            raise CommandError(
+                Exit.REFUSED, *[Problem.of(one) for one in wrong], title="the registry makes no sense so"
+            )
+        made = accounts.changes(before, found)
+        warnings = accounts.warnings(before, found)
+        if not dry_run:
+            registry.apply(tx, found)
+    for one in warnings:
+        note(f"note: {one}")
+    if output is Format.JSON:
+        entries = [{"kind": one.kind, "name": one.name, "change": one.what, "fields": list(one.fields)} for one in made]
+        emit(document(applied=not dry_run, changes=entries, warnings=warnings))
+        return
+    table(
+        ("what", "name", "change", "fields"),
+        [(one.kind, one.name, cell(one.what), ", ".join(one.fields)) for one in made],
+    )
+    if dry_run:
+        note("Nothing was changed (--dry-run).")
+
+
+@app.command("list")
+def list_accounts(*, output: Output = Format.TABLE) -> None:
+    """List registered accounts and repositories. Of an external id, only whether there is one."""
+    from console import accounts
+    from orchestrator.ledger import registry
+
+    with opened() as ledger, ledger.read() as tx:
+        found = registry.load(tx)
+    if output is Format.JSON:
+        repositories = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in found.repositories]
+        emit(document(accounts=[accounts.shown(one) for one in found.accounts], repositories=repositories))
+        return
+    if not found.accounts:
+        note("No account is registered. daywork account apply -f accounts.yml registers some.")
+        return
+    table(
+        ("account", "name", "regions", "roles", "external id", "worker places", "worker limit"),
+        [
+            (
+                one.id,
+                f"{one.name} (backup account)" if one.backup_account else one.name,
+                ", ".join(one.regions),
+                ", ".join(one.roles.named()),
+                "none" if one.external_id is None else "set",
+                ", ".join(place.region for place in one.worker_configurations),
+                one.limits.workers,
+            )
+            for one in found.accounts
+        ],
+        right=("worker limit",),
+    )
+    if found.repositories:
+        typer.echo()
+        table(
+            ("repository", "url", "region", "account", "archive", "object lock"),
+            [
+                (
+                    one.name,
+                    one.url,
+                    one.region,
+                    one.account,
+                    None if one.archive is None else one.archive.url,
+                    None if one.object_lock is None else f"{one.object_lock.days} days",
+                )
+                for one in found.repositories
+            ],
+        )

@@ -1,0 +1,36 @@
+"""`daywork schema`: JSON Schemas for other programs and for editors."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from console.output import emit
+
+app = typer.Typer(no_args_is_help=True, help="Print the schemas of what this program reads.")
+
+
+class Of(StrEnum):
+    """What a schema is of."""
+
+    REQUEST = "request"
+    REGISTRY = "registry"
+
+
+@app.callback()
+def _group() -> None:
+    """Print the schemas of what this program reads."""
+
+
+@app.command()
+def export(
+    of: Annotated[
+        Of, typer.Argument(help="The session request, or the document of daywork account apply.")
+    ] = Of.REQUEST,
+) -> None:
+    """Print a JSON Schema (draft 2020-12)."""
+    from console import schemas
+
+    emit(schemas.request_schema() if of is Of.REQUEST else schemas.registry_schema())

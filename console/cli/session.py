@@ -1,0 +1,288 @@
+"""`daywork session`: what there is, how it stands, what it said. `start` and `watching` are modules beside this one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from console.cli.common import Output, SessionId, opened
+from console.cli.start import retry, start, stop
+from console.cli.watching import watch
+from console.output import Format, cell, document, emit, emit_line, fields, table
+from console.text import amount, duration, moment, plain, words
+
+app = typer.Typer(no_args_is_help=True, help="Start, watch and stop sessions.")
+app.command("start")(start)
+
+_SHOWN = 50
+
+
+@app.command("list")
+def list_sessions(
+    *,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help="Only sessions of this status; repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many, the newest first.")] = 20,
+    output: Output = Format.TABLE,
+) -> None:
+    """List sessions, the newest first."""
+    from console.cli.exits import Problem, usage
+    from orchestrator import records
+    from orchestrator.ledger import sessions
+    from orchestrator.model.status import SessionStatus
+
+    wanted: list[SessionStatus] = []
+    for one in status or []:
+        if one not in set(SessionStatus):
+            known = ", ".join(SessionStatus)
+            raise usage(
+                Problem(field="--status", value=one, reason="no session has this status", remedy=f"Use one of {known}")
+            )
+        wanted.append(SessionStatus(one))
+    with opened() as ledger, ledger.read() as tx:
+        found = [records.session_summary(tx, one) for one in sessions.recent(tx, statuses=wanted, limit=limit)]
+    if output is Format.JSON:
+        emit(document(sessions=found))
+        return
+    if not found:
+        _nothing("No sessions yet. daywork session start begins one.")
+    table(
+        ("session", "operation", "mode", "status", "done", "resources", "data", "started", "took"),
+        [
+            (
+                one["id"],
+                one["operation"],
+                one["mode"],
+                cell(words(one["status"])),
+                _ended(one),
+                one["resourceCount"],
+                _data(one["progress"]),
+                moment(one["startedAt"]),
+                _took(one),
+            )
+            for one in found
+        ],
+        right=("done", "resources", "data", "took"),
+    )
+
+
+@app.command()
+def show(
+    session: SessionId,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every resource, however many.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show a session's record: resources, workers, results, receipt."""
+    from console.live.summary import receipt_line
+    from console.output import console
+    from orchestrator import records
+    from orchestrator.ledger import registry
+
+    with opened() as ledger, ledger.read() as tx:
+        record = records.session_record(tx, session)
+        names = {account.id: account.name for account in registry.load(tx).accounts}
+    if output is Format.JSON:
+        emit(record)
+        return
+    fields(
+        [
+            ("session", record["id"]),
+            ("operation", f"{record['operation']} ({record['mode']} mode)"),
+            ("status", cell(words(record["status"]))),
+            ("reason", record.get("reason")),
+            ("request", f"{record['source']} / {record['requestId']}"),
+            ("policy", record["policy"]),
+            ("retry of", record["retryOf"]),
+            ("created", moment(record["createdAt"])),
+            ("started", moment(record["startedAt"]) or None),
+            ("ended", moment(record["endedAt"]) or None),
+            ("took", _took(record) or None),
+            ("data", _data(record["progress"]) or None),
+        ]
+    )
+    order = {"failed": 0, "warning": 1, "stopped": 2}
+    resources = sorted(record["resources"], key=lambda one: order.get(one["status"], 3))
+    shown = resources if everything else resources[:_SHOWN]
+    if shown:
+        typer.echo()
+        table(
+            ("account", "region", "resource", "status", "attempts", "worker", "type", "result"),
+            [_resource_row(one, names) for one in shown],
+            right=("attempts",),
+        )
+    if len(resources) > len(shown):
+        typer.echo(f"and {len(resources) - len(shown)} more; --all shows them")
+    for one in shown:
+        _tell_trouble(one, names)
+    typer.echo()
+    console().print(receipt_line(record["receipt"]))
+
+
+@app.command()
+def log(
+    session: SessionId,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the session has ended.")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Print what a session has written down, line by line."""
+    import time
+
+    from agent.protocol import format_time
+    from orchestrator.ledger import glance, journal, sessions
+
+    found: list[dict[str, Any]] = []
+    last = 0
+    with opened() as ledger:
+        with ledger.read() as tx:
+            sessions.get(tx, session)
+        while True:
+            with ledger.read() as tx:
+                has_ended = glance.glance(tx, session, rows=0).status.is_final
+                lines = journal.read(tx, session, after=last)
+                named = {one for line in lines if (one := line.ordinal) is not None}
+                ids = {row.ordinal: row.resource_id for row in glance.named(tx, session, sorted(named))}
+            for line in lines:
+                last = line.id
+                name = None if line.ordinal is None else ids.get(line.ordinal)
+                entry = {
+                    "id": line.id,
+                    "at": format_time(line.at),
+                    "level": line.level,
+                    "resource": name,
+                    "text": line.text,
+                }
+                if output is Format.TABLE:
+                    _print_line(entry)
+                elif follow:
+                    emit_line(document(**entry))
+                else:
+                    found.append(entry)
+            if not lines and (has_ended or not follow):
+                break
+            if not lines:
+                time.sleep(0.5)
+    if output is Format.JSON and not follow:
+        emit(document(sessionId=session, lines=found))
+
+
+@app.command()
+def receipt(session: SessionId, *, output: Output = Format.TABLE) -> None:
+    """Print what a session made, removed, kept and left behind."""
+    from console.live.summary import receipt_line
+    from console.output import console
+    from orchestrator import records
+    from orchestrator.ledger import sessions
+
+    with opened() as ledger, ledger.read() as tx:
+        sessions.get(tx, session)
+        found = records.receipt(tx, session)
+    if output is Format.JSON:
+        emit(document(sessionId=session, receipt=found))
+        return
+    gone = {(one["kind"], one["id"]): one["at"] for one in found["removed"]}
+    kept = {(one["kind"], one["id"]) for one in found["kept"]}
+    rows = []
+    for one in [*found["created"], *[left for left in found["remaining"] if left not in found["created"]]]:
+        key = (one["kind"], one["id"])
+        state = "removed" if key in gone else "kept" if key in kept else "remaining"
+        colour = {"remaining": "red", "kept": "cyan"}.get(state, "bright_black")
+        rows.append(
+            (
+                one["kind"],
+                one["id"],
+                one["account"],
+                one["region"],
+                moment(one["at"]),
+                cell(state, colour),
+                moment(gone.get(key)),
+            )
+        )
+    if rows:
+        table(("what", "id", "account", "region", "made", "now", "removed"), rows)
+        typer.echo()
+    console().print(receipt_line(found))
+
+
+app.command("watch")(watch)
+app.command("stop")(stop)
+app.command("retry")(retry)
+
+
+def _nothing(text: str) -> None:
+    from console.output import note
+
+    note(text)
+    raise typer.Exit
+
+
+def _ended(one: dict[str, Any]) -> int:
+    return sum(one["counts"].values())
+
+
+def _data(progress: dict[str, Any]) -> str:
+    if not progress["total"]:
+        return ""
+    if progress["done"] >= progress["total"]:
+        return amount(progress["done"], 0, progress["unit"])
+    return amount(progress["done"], progress["total"], progress["unit"])
+
+
+def _took(one: dict[str, Any]) -> str:
+    from datetime import UTC, datetime
+
+    if not one["startedAt"]:
+        return ""
+    until = datetime.fromisoformat(one["endedAt"]) if one["endedAt"] else datetime.now(UTC)
+    return duration(until - datetime.fromisoformat(one["startedAt"]))
+
+
+def _resource_row(one: dict[str, Any], names: dict[str, str]) -> tuple[object, ...]:
+    worker = one["worker"] or {}
+    return (
+        names.get(one["account"], one["account"]),
+        one["region"],
+        one["id"],
+        cell(words(one["status"])),
+        one["attempts"],
+        worker.get("instanceId"),
+        worker.get("instanceType"),
+        _result(one),
+    )
+
+
+def _result(one: dict[str, Any]) -> str:
+    """Say the most useful thing about a result: the restore point, or what was made."""
+    result = one["result"] or {}
+    if point := result.get("restorePoint"):
+        return f"{point} ({result.get('kind', 'full')})"
+    volumes = result.get("volumes")
+    if isinstance(volumes, list):
+        return ", ".join(
+            str(each.get("newVolumeId")) for each in volumes if isinstance(each, dict) and "newVolumeId" in each
+        )
+    return ""
+
+
+def _tell_trouble(one: dict[str, Any], names: dict[str, str]) -> None:
+    if not one["reason"] or one["status"] == "success":
+        return
+    place = f"{plain(names.get(one['account'], one['account']))}/{one['region']}/{plain(one['id'])}"
+    typer.echo(f"\n{place}: {plain(one['reason'])}")
+    if one["remedy"]:
+        typer.echo(f"  do  {plain(one['remedy'])}")
+
+
+def _print_line(entry: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from console.output import console
+
+    colour = {"warning": "yellow", "error": "red"}.get(entry["level"], "")
+    line = Text(f"{moment(entry['at'])}  ", style="bright_black")
+    if entry["resource"]:
+        line.append(f"{plain(entry['resource'])}  ", style="bold")
+    console().print(line.append(plain(entry["text"]), style=colour), soft_wrap=True)

@@ -1,0 +1,170 @@
+"""`daywork session start`, `retry` and `stop`: what enters through `orchestrator.submission`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.common import Output, Publisher, SessionId, completed_operations, context, opened, span
+from console.cli.exits import CommandError, Exit, problems_of
+from console.cli.request import Flags, build, check
+from console.cli.watching import follow
+from console.output import Format, document, emit, note
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.store import Ledger
+    from orchestrator.ports import Dispatch
+    from orchestrator.submission import Submitted
+
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Watch it to its end and end with its exit code.")]
+Timeout = Annotated[
+    str | None,
+    typer.Option("--timeout", metavar="DURATION", help="With --wait: at most 90, 90s, 15m, 2h; exit code 6."),
+]
+
+
+def start(
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="The request as YAML or JSON; - reads stdin.", allow_dash=True
+        ),
+    ] = None,
+    operation: Annotated[
+        str | None,
+        typer.Option(
+            "--operation",
+            metavar="OPERATION",
+            help="What to do, as in ec2-backup.",
+            autocompletion=completed_operations,
+        ),
+    ] = None,
+    resource: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--resource", metavar="ACCOUNT/REGION/ID", help="What to work on; repeatable. An account by id or name."
+        ),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", metavar="ACCOUNT/REGION/TAG=VALUE", help="Everything with these tags; repeatable."),
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option("--mode", metavar="MODE", help="backup or production; else the usual one.")
+    ] = None,
+    repository: Annotated[
+        str | None, typer.Option("--repository", metavar="NAME", help="Where to; else the only one there is.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the operation; repeatable."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="SOURCE", help="Who asks. SOURCE and ID together name a request once."),
+    ] = None,
+    request_id: Annotated[
+        str | None,
+        typer.Option("--id", metavar="ID", help="The same SOURCE and ID again is the same session, not another."),
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Start a session: submit a request and print the session's id.
+
+    Either a whole request from a file, or --operation with --resource or --select.
+    """
+    flags = Flags(
+        operation=operation,
+        resources=resource or [],
+        selectors=select or [],
+        mode=mode,
+        repository=repository,
+        options=option or [],
+        source=source,
+        id=request_id,
+    )
+    seconds = None if timeout is None else span(timeout)
+    document_ = build(None if file is None else str(file), flags)
+    check(document_)
+
+    def submit(ledger: Ledger, dispatch: Dispatch) -> Submitted:
+        from orchestrator import submission
+
+        return submission.submit(ledger, document_, dispatch=dispatch)
+
+    _submit(submit, wait=wait, seconds=seconds, output=output)
+
+
+def retry(
+    session: SessionId,
+    *,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Start a new session over the failed resources of one that has ended. Given again, it is the same new session."""
+    seconds = None if timeout is None else span(timeout)
+
+    def submit(ledger: Ledger, dispatch: Dispatch) -> Submitted:
+        from orchestrator import submission
+        from orchestrator.ledger import sessions
+
+        with ledger.read() as tx:
+            sessions.get(tx, session)  # asked to look at: not found, where a request would be refused
+        return submission.retry(ledger, session, dispatch=dispatch)
+
+    _submit(submit, wait=wait, seconds=seconds, output=output)
+
+
+def stop(session: SessionId, *, wait: Wait = False, timeout: Timeout = None, output: Output = Format.TABLE) -> None:
+    """Stop a session. Its workers and its temporary role are removed all the same. May be repeated."""
+    from orchestrator import submission
+
+    seconds = None if timeout is None else span(timeout)
+    found = context()
+    with opened(found) as ledger:
+        publisher = Publisher(found, ledger)
+        status = submission.stop(ledger, session, dispatch=publisher)
+        code = publisher.tell("The stop")
+        if output is Format.TABLE:
+            note(f"{session} has ended already: {status}." if status.is_final else f"{session} is stopping.")
+        if wait:
+            code = follow(ledger, session, stream=sys.stderr, output=output, seconds=seconds)
+        elif output is Format.JSON:
+            emit(document(sessionId=session, status=str(status)))
+    raise typer.Exit(code)
+
+
+def _submit(
+    submit: Callable[[Ledger, Dispatch], Submitted], *, wait: bool, seconds: float | None, output: Format
+) -> None:
+    from orchestrator.errors import Refused
+
+    found = context()
+    with opened(found) as ledger:
+        publisher = Publisher(found, ledger)
+        try:
+            accepted = submit(ledger, publisher)
+        except Refused as error:
+            if error.field == "session":
+                raise
+            raise CommandError(Exit.REFUSED, *problems_of(error)) from None
+        code = publisher.tell(f"Session {accepted.session_id}")
+        if output is Format.TABLE:
+            typer.echo(accepted.session_id)
+            if not accepted.created:
+                note("This request was submitted before; this is its session.")
+        if wait:
+            code = follow(ledger, accepted.session_id, stream=sys.stderr, output=output, seconds=seconds)
+        elif output is Format.JSON:
+            emit(document(sessionId=accepted.session_id, created=accepted.created, published=not publisher.has_failed))
+        elif code is Exit.OK and sys.stderr.isatty():
+            note(f"daywork session watch {accepted.session_id}")
+    raise typer.Exit(code)

@@ -1,0 +1,48 @@
+"""JSON Schemas of what users write: the session request with each operation's modes and options, and the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.model.account import Registry
+from orchestrator.model.request import SessionRequest
+from orchestrator.operations import CATALOGUE, Operation
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def request_schema() -> dict[str, Any]:
+    """Return the schema of the session request, version 1.
+
+    Beside the request's own model it says what the catalogue says: which operations there are, and for each one its
+    modes and the options it takes.
+    """
+    schema = SessionRequest.model_json_schema(by_alias=True)
+    definitions: dict[str, Any] = schema.setdefault("$defs", {})
+    rows = [row for row in CATALOGUE.values() if row.is_available]
+    for row in rows:
+        options = row.options.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+        definitions |= options.pop("$defs", {})
+        definitions[row.options.__name__] = options
+    schema["properties"]["operation"] |= {"enum": [row.name for row in rows]}
+    schema["anyOf"] = [{"required": [name], "properties": {name: {"minItems": 1}}} for name in ("resources", "select")]
+    schema["allOf"] = [_rule(row) for row in rows]
+    return {"$schema": _DIALECT, "$id": "urn:daywork:session-request:1", **schema, "title": "Daywork session request"}
+
+
+def registry_schema() -> dict[str, Any]:
+    """Return the schema of the account registry's document."""
+    schema = Registry.model_json_schema(by_alias=True)
+    return {"$schema": _DIALECT, "$id": "urn:daywork:registry:1", **schema, "title": "Daywork account registry"}
+
+
+def _rule(row: Operation) -> dict[str, Any]:
+    return {
+        "if": {"properties": {"operation": {"const": row.name}}, "required": ["operation"]},
+        "then": {
+            "properties": {
+                "mode": {"enum": [*row.modes, None]},
+                "options": {"$ref": f"#/$defs/{row.options.__name__}"},
+            }
+        },
+    }
