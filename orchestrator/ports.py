@@ -118,8 +118,8 @@ class Compute(Protocol):
     def launch(self, call: LaunchCall) -> list[InstanceView]:
         """Start workers: 1 to `count` of them, always the same ones for the same token.
 
-        Raises `NoCapacity`, `QuotaExceeded`, `Throttled`, `NotVisibleYet` (profile), `Ambiguous` (ask again with the same
-        token), `AccessDenied`, `WrongRequest`.
+        Raises `NoCapacity`, `QuotaExceeded`, `Throttled`, `NotVisibleYet` (profile), `Ambiguous` (ask again with the
+        same token), `AccessDenied`, `WrongRequest`.
         """
 
     def terminate(self, ids: Sequence[str]) -> None:
@@ -129,11 +129,12 @@ class Compute(Protocol):
         """Return a subnet's availability zone. Raises `Missing`."""
 
     def make_snapshots(
-        self, instance_id: str, *, exclude_volumes: Sequence[str], tags: Tags, description: str
+        self, instance_id: str, *, exclude_volumes: Sequence[str], exclude_boot: bool, tags: Tags, description: str
     ) -> list[SnapshotView]:
         """Snapshot all volumes of an instance at one moment (crash consistent), except the excluded ones.
 
-        Not idempotent in AWS: look with `snapshots(tags=...)` first. Raises `Ambiguous` when the answer was lost.
+        `exclude_volumes` are data volumes; the root volume is left out with `exclude_boot`. Not idempotent in AWS: look
+        with `snapshots(tags=...)` first. Raises `Ambiguous` when the answer was lost.
         """
 
     def start_snapshot(
@@ -178,7 +179,7 @@ class Roles(Protocol):
     def ensure_temporary_role(
         self, role: TemporaryRole, *, policy: Mapping[str, Any], tags: Tags, boundary: str | None
     ) -> RoleView:
-        """Make role, inline policy and instance profile of one name, the role in the profile; complete what is there."""
+        """Make role, inline policy and instance profile of one name, the role in it; complete what is there."""
 
     def absent_temporary_role(self, role: TemporaryRole) -> None:
         """Remove in the order that AWS demands: role out of the profile, profile, inline policies, role.
@@ -216,6 +217,15 @@ class Orders(Protocol):
 
     def absent_key(self, key: str) -> None:
         """Remove one object of the orders; gone already is success."""
+
+    def sessions(self) -> set[str]:
+        """List the sessions that have any object among the orders."""
+
+    def epoch(self) -> str | None:
+        """Return what `set_epoch` wrote last, or None: how old the newest ledger was that has swept here."""
+
+    def set_epoch(self, epoch: str) -> None:
+        """Write the ledger's epoch beside the orders."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,9 @@ from orchestrator.services import Install
 
 log = structlog.get_logger(__name__)
 
+#: Below the orders, so that the right to write orders is enough; no session has this name.
+EPOCH_KEY = "orders/.epoch"
+
 
 class AwsOrders:
     """`orchestrator.ports.Orders` on S3, with the control plane's own identity."""
@@ -74,3 +77,25 @@ class AwsOrders:
         """See the port."""
         with translated("remove an order"):
             self._s3.delete_object(Bucket=self._bucket, Key=key)
+
+    def sessions(self) -> set[str]:
+        """See the port."""
+        with translated("list the sessions that have orders"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix="orders/", Delimiter="/"
+            )
+            return {one["Prefix"].split("/")[1] for page in pages for one in page.get("CommonPrefixes", [])}
+
+    def epoch(self) -> str | None:
+        """See the port."""
+        try:
+            with translated("read the ledger's epoch"):
+                body: bytes = self._s3.get_object(Bucket=self._bucket, Key=EPOCH_KEY)["Body"].read()
+        except Missing:
+            return None
+        return body.decode("ascii", "replace")
+
+    def set_epoch(self, epoch: str) -> None:
+        """See the port."""
+        with translated("write the ledger's epoch"):
+            self._s3.put_object(Bucket=self._bucket, Key=EPOCH_KEY, Body=epoch.encode())

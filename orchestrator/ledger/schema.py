@@ -276,6 +276,17 @@ restore_points = sa.Table(
     sa.Index(None, "account", "region", "resource_id", "created_at"),
 )
 
+#: What the sweeper has found that nobody owns, until it is gone or owned.
+sweep_marks = sa.Table(
+    "sweep_marks",
+    metadata,
+    _text("kind", 24, primary_key=True),
+    _text("account", 12, primary_key=True),
+    _text("region", 32, primary_key=True),
+    _text("name", 256, primary_key=True),
+    sa.Column("first_seen_at", Moment, nullable=False),
+)
+
 settings = sa.Table(
     "settings",
     metadata,

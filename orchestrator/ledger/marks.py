@@ -1,0 +1,98 @@
+"""What the sweeper has seen that nobody owns, and how old this ledger is against the cloud."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from orchestrator.ledger import schema
+from orchestrator.ledger.store import Transaction
+
+_EPOCH = "epoch"
+
+
+class Mark(NamedTuple):
+    """Something in the cloud: its kind, where it is, its name there."""
+
+    kind: str
+    account: str
+    region: str
+    name: str
+
+
+def replace(tx: Transaction, seen: Iterable[Mark], places: Iterable[tuple[str, str, str]]) -> dict[Mark, datetime]:
+    """Write down what a pass has seen; returns since when each has been seen.
+
+    `places` are the (kind, account, Region) that the pass could look at: marks there that were not seen again are
+    forgotten, those elsewhere stay.
+    """
+    table = schema.sweep_marks
+    looked_at = set(places)
+    wanted = set(seen)
+    known = {Mark(row.kind, row.account, row.region, row.name): row.first_seen_at for row in tx.rows(sa.select(table))}
+    for mark in set(known) - wanted:
+        if mark[:3] in looked_at:
+            tx.execute(sa.delete(table).where(_is(mark)))
+    fresh = [mark for mark in wanted if mark not in known]
+    if fresh:
+        tx.execute(sa.insert(table), [{**mark._asdict(), "first_seen_at": tx.now} for mark in fresh])
+    return {mark: known.get(mark, tx.now) for mark in wanted}
+
+
+def forget(tx: Transaction, mark: Mark) -> None:
+    """Forget one: it has been removed."""
+    tx.execute(sa.delete(schema.sweep_marks).where(_is(mark)))
+
+
+def _is(mark: Mark) -> sa.ColumnElement[bool]:
+    table = schema.sweep_marks
+    return sa.and_(
+        table.c.kind == mark.kind,
+        table.c.account == mark.account,
+        table.c.region == mark.region,
+        table.c.name == mark.name,
+    )
+
+
+# --- epoch --------------------------------------------------------------------------------------------------------
+
+
+class Epoch(NamedTuple):
+    """A ledger's own name and how often it has swept: a restored copy has swept less often than the cloud says."""
+
+    name: str
+    passes: int
+
+    def __str__(self) -> str:
+        """As it is kept in the cloud."""
+        return f"{self.name}:{self.passes}"
+
+    @classmethod
+    def read(cls, text: str) -> Epoch | None:
+        """Read what `str` wrote, or None for anything else."""
+        name, _, passes = text.partition(":")
+        return cls(name, int(passes)) if name and passes.isascii() and passes.isdigit() else None
+
+
+def epoch(tx: Transaction) -> Epoch:
+    """Return this ledger's epoch, made when it is first asked for."""
+    table = schema.settings
+    row = tx.row(sa.select(table.c.value).where(table.c.name == _EPOCH))
+    if row is not None:
+        return Epoch(row.value["name"], int(row.value["passes"]))
+    made = Epoch(secrets.token_hex(8), 0)
+    tx.execute(sa.insert(table).values(name=_EPOCH, value=made._asdict()))
+    return made
+
+
+def advance_epoch(tx: Transaction) -> Epoch:
+    """Count one more pass."""
+    now = epoch(tx)
+    after = Epoch(now.name, now.passes + 1)
+    table = schema.settings
+    tx.execute(sa.update(table).where(table.c.name == _EPOCH).values(value=after._asdict()))
+    return after

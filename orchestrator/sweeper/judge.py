@@ -1,0 +1,63 @@
+"""Whose something is. Pure: what was seen and what the ledger knows go in, a verdict comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+#: Younger things are left alone: a list may be older than it looks.
+YOUNG = timedelta(minutes=1)
+
+#: What holds data: removed only when the ledger itself says that it is not wanted.
+_DATA = frozenset({"snapshot", "volume"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """Something in the cloud that carries this install's tag or stands under its path.
+
+    `kind` is instance, snapshot, volume, role or orders; `role` is the role with which it was seen and can be removed.
+    """
+
+    kind: str
+    account: str
+    region: str
+    name: str
+    session: str | None
+    role: str | None
+    made_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the ledger knows of it."""
+
+    is_session_known: bool
+    is_session_final: bool
+    is_kept: bool = False
+
+
+class Verdict(StrEnum):
+    """What becomes of it."""
+
+    OWNED = "owned"  # somebody will take care of it, or it should stay
+    REPORT = "report"  # nobody's, and not ours to decide
+    ORPHAN = "orphan"  # nobody's: mark, then remove
+
+
+def judge(seen: Seen, known: Known, *, now: datetime) -> tuple[Verdict, str]:
+    """Return the verdict and the reason in words."""
+    if seen.session is None:
+        return Verdict.REPORT, "it carries this install's tag and no session's"
+    if known.is_kept:
+        return Verdict.OWNED, "its receipt says that it is kept"
+    if known.is_session_known and not known.is_session_final:
+        return Verdict.OWNED, "its session is running"
+    if seen.made_at is not None and now - seen.made_at < YOUNG:
+        return Verdict.OWNED, "it is younger than a minute"
+    if known.is_session_known:
+        return Verdict.ORPHAN, "its session has ended"
+    if seen.kind in _DATA:
+        return Verdict.REPORT, "it holds data of a session that this ledger does not know"
+    return Verdict.ORPHAN, "this ledger does not know its session"
