@@ -235,9 +235,11 @@ def _create_snapshots(call: Call) -> Iterator[Demand]:
     instance_id = str(wanted.get("InstanceId", ""))
     yield Demand(action=call.name, resource=_arn(call, "instance", instance_id), context=_tagged(call, instance_id))
     instance = state.instance(call.account, call.region, instance_id)
-    volumes = [] if instance is None else [one.volume_id for one in list(instance.block_device_mapping.values())]
+    mapping = {} if instance is None else dict(instance.block_device_mapping)
     left_out = set(wanted.get("ExcludeDataVolumeIds") or [])
-    yield from _snapshots(call, [volume for volume in volumes if volume not in left_out])
+    if wanted.get("ExcludeBootVolume") and instance is not None:
+        mapping.pop(instance.root_device_name, None)
+    yield from _snapshots(call, [one.volume_id for one in mapping.values() if one.volume_id not in left_out])
 
 
 def _create_snapshot(call: Call) -> Iterator[Demand]:

@@ -21,6 +21,7 @@ TRUST_LIMIT = 2_048
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
 _WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
 _SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
+_VOLUMES = "arn:aws:ec2:*:*:volume/*"
 
 
 def _document(*statements: Document | None) -> Document:
@@ -127,11 +128,20 @@ def repository_role(bucket: str, prefix: str, key: str) -> Document:
     return checked(_document(*repository_statements(bucket, prefix, key)))
 
 
+def _keys_through(sid: str, *actions: str) -> Document:
+    """Return the use of customers' own keys, through EBS alone. The key's policy must allow it as well."""
+    through = {"StringLike": {"kms:ViaService": ["ec2.*.amazonaws.com", "ebs.*.amazonaws.com"]}}
+    return _allow(sid, actions, ["arn:aws:kms:*:*:key/*"], through)
+
+
 def _blocks(install: str, *, session: str | None = None) -> list[Document]:
     condition = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     if session is not None:
         condition["StringEquals"][f"aws:ResourceTag/{tags.SESSION}"] = session
-    return [_allow("Blocks", [*_READ_BLOCKS, *_WRITE_BLOCKS], [_SNAPSHOTS], condition)]
+    return [
+        _allow("Blocks", [*_READ_BLOCKS, *_WRITE_BLOCKS], [_SNAPSHOTS], condition),
+        _keys_through("BlockKeys", "kms:Decrypt"),
+    ]
 
 
 def temporary_role(
@@ -167,7 +177,7 @@ def worker_role(
     repository: tuple[str, str, str] | None,
     repository_role_arn: str | None,
 ) -> Document:
-    """Policy of a production account's pre-configured worker role: as the temporary one, over this install's snapshots."""
+    """Policy of a production account's own worker role: as the temporary one, over all snapshots of this install."""
     return checked(
         _document(
             *_own_orders(control_bucket),
@@ -200,8 +210,14 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
         _allow(
             "LaunchTagged",
             ["ec2:RunInstances"],
-            [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("instance", "volume", "network-interface")],
+            [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("volume", "network-interface")],
             tagged,
+        ),
+        _allow(
+            "LaunchWorkers",
+            ["ec2:RunInstances"],
+            ["arn:aws:ec2:*:*:instance/*"],
+            {"StringEquals": {**tagged["StringEquals"], "ec2:MetadataHttpTokens": "required"}},
         ),
         _allow(
             "TagAtLaunch",
@@ -214,7 +230,7 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
     ]
 
 
-def worker_deployment_role(*, install: str, account: str, boundary: str | None, control_bucket: str) -> Document:
+def worker_deployment_role(*, install: str, account: str, boundary: str | None) -> Document:
     """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path."""
     path = tags.path_of(install)
     roles, profiles = f"arn:aws:iam::{account}:role{path}*", f"arn:aws:iam::{account}:instance-profile{path}*"
@@ -245,16 +261,10 @@ def worker_deployment_role(*, install: str, account: str, boundary: str | None, 
                     "iam:RemoveRoleFromInstanceProfile",
                     "iam:DeleteInstanceProfile",
                 ],
-                [profiles, roles],
+                [profiles],
             ),
             _allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
             *_launching(install, [roles]),
-            _allow(
-                "Orders",
-                ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
-                [f"arn:aws:s3:::{control_bucket}/orders/*"],
-            ),
-            _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
         )
     )
 
@@ -283,9 +293,7 @@ def backup_role(*, install: str, worker_role_arn: str | None) -> Document:
     return checked(
         _document(
             *_snapshot_keeping(install),
-            _allow(
-                "SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:*:*:volume/*"]
-            ),
+            _allow("SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", _VOLUMES]),
             _allow(
                 "SnapshotTagged",
                 ["ec2:CreateSnapshots"],
@@ -311,11 +319,28 @@ def restore_role(*, install: str, worker_role_arn: str | None) -> Document:
         _document(
             *_snapshot_keeping(install),
             _allow("StartSnapshots", ["ebs:StartSnapshot"], [_SNAPSHOTS], tagged),
-            _allow("MakeVolumes", ["ec2:CreateVolume"], ["arn:aws:ec2:*:*:volume/*"], tagged),
-            _allow("FromSnapshots", ["ec2:CreateVolume"], [_SNAPSHOTS]),
-            _allow("TagNew", ["ec2:CreateTags"], [_SNAPSHOTS, "arn:aws:ec2:*:*:volume/*"], tagged),
-            _allow("DropOwnVolumes", ["ec2:DeleteVolume"], ["arn:aws:ec2:*:*:volume/*"], ours),
-            _allow("Attach", ["ec2:AttachVolume"], ["arn:aws:ec2:*:*:volume/*", "arn:aws:ec2:*:*:instance/*"]),
+            # EBS tags what it starts by EC2's CreateTags; AWS documents no key that tells this from other tagging.
+            _allow("TagStarted", ["ec2:CreateTags"], [_SNAPSHOTS], tagged),
+            _allow("MakeVolumes", ["ec2:CreateVolume"], [_VOLUMES], tagged),
+            _allow("FromSnapshots", ["ec2:CreateVolume"], [_SNAPSHOTS], ours),
+            _allow(
+                "TagVolumes",
+                ["ec2:CreateTags"],
+                [_VOLUMES],
+                {"StringEquals": {**tagged["StringEquals"], "ec2:CreateAction": "CreateVolume"}},
+            ),
+            _allow("DropOwnVolumes", ["ec2:DeleteVolume"], [_VOLUMES], ours),
+            _allow("AttachOwn", ["ec2:AttachVolume"], [_VOLUMES], ours),
+            _allow("AttachTo", ["ec2:AttachVolume"], ["arn:aws:ec2:*:*:instance/*"]),
+            _keys_through(
+                "VolumeKeys",
+                "kms:Decrypt",
+                "kms:DescribeKey",
+                "kms:GenerateDataKeyWithoutPlaintext",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+                "kms:CreateGrant",
+            ),
             _allow("SeeZones", ["ec2:DescribeSubnets"], ["*"]),
             *_production(install, worker_role_arn),
         )

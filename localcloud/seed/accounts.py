@@ -63,9 +63,7 @@ def ensure_profile(cloud: CloudAddress, place: Place, account: str, role: str) -
 def deployment_role(cloud: CloudAddress, shared: Shared) -> dict[str, str]:
     """Make the backup account's worker deployment role; return it as in the registry."""
     place = shared.place
-    policy = policies.worker_deployment_role(
-        install=place.install, account=place.account, boundary=None, control_bucket=place.control_bucket
-    )
+    policy = policies.worker_deployment_role(install=place.install, account=place.account, boundary=None)
     trust = policies.operation_trust(shared.control_plane, None)
     return {"workerDeployment": ensure_role(cloud, place, place.account, DEPLOYMENT, trust, policy)}
 
