@@ -1,1 +1,32 @@
-"""The jobs an agent can do, one module each, and the table that names them."""
+"""The jobs an agent can do, one module each, and the table that names them.
+
+A job's module, and the libraries that it needs, are imported when the job is done: an agent that waits for its order
+is light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from agent.jobs.context import JobContext
+from agent.protocol import JobName, JobResult
+
+
+def _ec2_backup(context: JobContext, job: Any) -> JobResult:
+    from agent.jobs import ec2_backup
+
+    return ec2_backup.run(context, job)
+
+
+def _ec2_restore_volume(context: JobContext, job: Any) -> JobResult:
+    from agent.jobs import ec2_restore_volume
+
+    return ec2_restore_volume.run(context, job)
+
+
+#: Called with the context and the job's own message; raises `JobFailed` or `JobStopped`.
+JOBS: Final[Mapping[JobName, Callable[[JobContext, Any], JobResult]]] = MappingProxyType(
+    {"ec2-backup": _ec2_backup, "ec2-restore-volume": _ec2_restore_volume}
+)

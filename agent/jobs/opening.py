@@ -1,0 +1,64 @@
+"""What the data jobs open first: the repository and the block API, each through its role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from agent.aws import reach
+from agent.ebs import Ebs
+from agent.ebs_pace import DEFAULT_RATE, Pace
+from agent.jobs.context import JobContext
+from agent.protocol import DataAccess, RepositoryRef
+from agent.repository.kms import Kms
+from agent.repository.repository import Repository, open_repository
+from agent.repository.s3 import open_s3
+
+
+def repository_of(context: JobContext, ref: RepositoryRef, *, create: bool) -> Repository:
+    """Open the job's repository through its role."""
+    access = reach(
+        context.session,
+        region=ref.region,
+        role_arn=ref.role_arn,
+        session_name=context.worker_id,
+        endpoint_url=context.endpoint_url,
+    )
+    return open_repository(open_s3(ref.url, access), Kms(access, ref.kms_key), create=create)
+
+
+def blocks_of(
+    context: JobContext,
+    data: DataAccess,
+    *,
+    threads: int,
+    pause: Callable[[float], None],
+    rate: float = DEFAULT_RATE,
+) -> Ebs:
+    """Return the block API through the data role, for some threads and at most `rate` calls a second."""
+    access = reach(
+        context.session,
+        region=data.region,
+        role_arn=data.role_arn,
+        session_name=context.worker_id,
+        endpoint_url=context.endpoint_url,
+    )
+    return Ebs(access, threads=threads, pace=Pace(rate, pause=pause), pause=pause)
+
+
+class Tally:
+    """Counts bytes from many threads and says how far the job is."""
+
+    def __init__(self, report: Callable[[int, int], None], total: int) -> None:
+        """Take where to say it, and the bytes in all."""
+        self._report = report
+        self._total = total
+        self._done = 0
+        self._lock = Lock()
+        report(0, total)
+
+    def add(self, count: int) -> None:
+        """Note that `count` more bytes are behind us."""
+        with self._lock:
+            self._done = min(self._total, self._done + count)
+            self._report(self._done, self._total)

@@ -1,0 +1,156 @@
+"""Leases: one writer per chain, and a writer that was overtaken publishes nothing.
+
+A lease is an object whose key ends in its fencing number, sealed like all metadata. Who wants the chain looks for the
+highest number, and when nobody holds it creates the next one; creating is only possible once, so of two writers one
+gets it. The holder renews by writing its own object again. Before it publishes it makes sure that its number is still
+the highest and the object its own. A released lease keeps its number, so numbers only grow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from agent.repository.errors import Busy, Exists, Fenced, Missing, RepositoryError
+from agent.repository.keys import KeyRing
+from agent.repository.layout import Chain, lease_key, lease_prefix
+from agent.repository.objects import Objects
+from agent.repository.seal import pack_document, seal, unpack_document, unseal
+
+#: How long a lease counts without being renewed, and how often it is renewed, in seconds.
+TERM: Final = 60.0
+RENEW: Final = 15.0
+#: How far two workers' clocks may be apart.
+SKEW: Final = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    fence: int
+    owner: str
+    token: str
+    until: float
+
+    def is_over(self, now: float) -> bool:
+        return self.until + SKEW < now
+
+
+class Lease:
+    """The right to write one chain. Made by `acquire`; `renewing` keeps it alive in the background."""
+
+    def __init__(
+        self, objects: Objects, ring: KeyRing, chain: Chain, *, owner: str, fence: int, clock: Callable[[], float]
+    ) -> None:
+        """Take what `acquire` has found out."""
+        self.fence = fence
+        self._objects = objects
+        self._ring = ring
+        self._chain = chain
+        self._owner = owner
+        self._token = secrets.token_hex(8)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def _content(self, until: float) -> bytes:
+        key_id, data_key = self._ring.current()
+        document = {"owner": self._owner, "token": self._token, "until": until}
+        place = lease_key(self._chain, self.fence)
+        return seal(pack_document(document), place=place, key_id=key_id, data_key=data_key)
+
+    def take(self) -> None:
+        """Create the lease's object. Raises `Exists` when another writer was faster."""
+        until = self._clock() + TERM
+        self._objects.create(lease_key(self._chain, self.fence), self._content(until))
+
+    def renew(self) -> None:
+        """Push the end away, also when it has passed: whether somebody took over is what `hold` finds out."""
+        with self._lock:
+            if self._ended.is_set():
+                raise Fenced(f"the lease on {self._chain.path} was given back")
+            until = self._clock() + TERM
+            self._objects.put(lease_key(self._chain, self.fence), self._content(until))
+
+    def hold(self) -> None:
+        """Make sure that the chain is still ours, just before something is published. Raises `Fenced`."""
+        self.renew()
+        held = _highest(self._objects, self._ring, self._chain)
+        if held is None or held.fence != self.fence or held.token != self._token:
+            raise Fenced(f"another writer has taken over {self._chain.path}")
+
+    def keep(self) -> None:
+        """Renew until `release`; made to run in a thread of its own. A renewal that fails is tried again next time."""
+        while not self._ended.wait(RENEW):
+            with contextlib.suppress(RepositoryError):
+                self.renew()
+
+    def release(self) -> None:
+        """Give the chain back. What cannot be written is left to run out."""
+        self._ended.set()
+        with self._lock, contextlib.suppress(RepositoryError):
+            self._objects.put(lease_key(self._chain, self.fence), self._content(0.0))
+
+
+def acquire(
+    objects: Objects,
+    ring: KeyRing,
+    chain: Chain,
+    *,
+    owner: str,
+    pause: Callable[[float], None],
+    clock: Callable[[], float] = time.time,
+) -> Lease:
+    """Get the right to write a chain.
+
+    When another writer holds it, waits until that one's lease would run out; a lease that is renewed meanwhile belongs
+    to a living writer. Raises `Busy` then. `pause` waits that many seconds and may raise.
+    """
+    patience = clock() + TERM + SKEW
+    while True:
+        held = _highest(objects, ring, chain)
+        if held is None or held.is_over(clock()):
+            lease = Lease(
+                objects, ring, chain, owner=owner, fence=(held.fence if held is not None else 0) + 1, clock=clock
+            )
+            try:
+                lease.take()
+            except Exists:
+                continue
+            _forget_older(objects, chain, lease.fence)
+            return lease
+        if clock() >= patience:
+            raise Busy(
+                f"{chain.path} is being written by {held.owner}",
+                "Wait until that session has ended, or stop it",
+            )
+        pause(max(0.1, min(5.0, held.until + SKEW - clock())))
+
+
+def _highest(objects: Objects, ring: KeyRing, chain: Chain) -> _Held | None:
+    keys = [entry.key for entry in objects.list(lease_prefix(chain))]
+    for key in sorted(keys, reverse=True):
+        try:
+            sealed = objects.get(key)
+        except Missing:
+            continue  # an older one, removed by a newer holder meanwhile
+        document = unpack_document(unseal(sealed, place=key, find_key=ring.find), place=key)
+        return _Held(
+            fence=int(key.rpartition("/")[2]),
+            owner=str(document["owner"]),
+            token=str(document["token"]),
+            until=float(document["until"]),
+        )
+    return None
+
+
+def _forget_older(objects: Objects, chain: Chain, fence: int) -> None:
+    newest = lease_key(chain, fence)
+    with contextlib.suppress(RepositoryError):
+        for entry in list(objects.list(lease_prefix(chain))):
+            if entry.key < newest:
+                objects.delete(entry.key)

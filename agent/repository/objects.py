@@ -1,0 +1,126 @@
+"""The store under a repository: objects by key, in S3, in memory or in a directory, through obstore.
+
+obstore retries by itself (connection errors, 5xx, time-outs), so nobody above does. Every method may be called from
+any thread, and again after an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+
+from agent.repository.errors import Exists, Missing, Refused, Unreachable
+
+Readable = bytes | bytearray | memoryview
+
+_LIST_CHUNK: Final = 1000
+_DENIED: Final = (PermissionDeniedError, UnauthenticatedError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A listed object; `size` in bytes."""
+
+    key: str
+    size: int
+
+
+class Objects:
+    """The objects of one repository. Keys are relative to the repository's own prefix."""
+
+    def __init__(self, store: Any) -> None:
+        """Take an obstore store whose prefix is the repository's."""
+        self._store = store
+
+    def get(self, key: str) -> memoryview:
+        """Return an object. Raises `Missing`."""
+        with self._translated(key):
+            return memoryview(obstore.get(self._store, key).buffer())
+
+    def get_range(self, key: str, start: int, length: int) -> memoryview:
+        """Return part of an object; shorter when the object ends. Raises `Missing`."""
+        with self._translated(key):
+            return memoryview(obstore.get_range(self._store, key, start=start, length=length))
+
+    def get_ranges(self, key: str, starts: Sequence[int], lengths: Sequence[int]) -> list[memoryview]:
+        """Return several parts of an object with as few calls as is sensible. Raises `Missing`."""
+        with self._translated(key):
+            return [
+                memoryview(part)
+                for part in obstore.get_ranges(self._store, key, starts=list(starts), lengths=list(lengths))
+            ]
+
+    def get_end(self, key: str, length: int) -> memoryview:
+        """Return the last `length` bytes of an object. Raises `Missing`."""
+        with self._translated(key):
+            return memoryview(obstore.get(self._store, key, options={"range": {"suffix": length}}).buffer())
+
+    def create(self, key: str, data: Readable) -> None:
+        """Write an object that must not be there yet. Raises `Exists` when it is, unless these very bytes are in it.
+
+        (A create whose answer was lost is repeated by obstore and then meets its own object. Sealed objects are
+        different bytes each time, so equal bytes are the same writing.)
+        """
+        try:
+            with self._translated(key):
+                obstore.put(self._store, key, data, mode="create", use_multipart=False)
+        except Exists:
+            if self.get(key) != data:
+                raise
+
+    def put(self, key: str, data: Readable) -> None:
+        """Write an object, new or not. `data` must not change afterwards: it may be kept without a copy."""
+        with self._translated(key):
+            obstore.put(self._store, key, data, use_multipart=False)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; gone already is success."""
+        with contextlib.suppress(Missing), self._translated(key):
+            obstore.delete(self._store, key)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """List the objects below a prefix (whole path parts), in the order of their keys."""
+        with self._translated(f"{prefix}/"):
+            for chunk in obstore.list(self._store, prefix=prefix, chunk_size=_LIST_CHUNK):
+                for meta in sorted(chunk, key=lambda one: one["path"]):
+                    yield Entry(key=str(meta["path"]), size=int(meta["size"]))
+
+    def _is_listed(self, key: str) -> bool:
+        folder = key.rpartition("/")[0]
+        found = obstore.list_with_delimiter(self._store, prefix=folder or None)
+        return any(meta["path"] == key for meta in found["objects"])
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise Missing(f"{key} is not in the repository") from None
+        except (AlreadyExistsError, PreconditionError):
+            raise Exists(f"{key} is in the repository already") from None
+        except _DENIED as error:
+            # A role that may list only below its prefix hears 403 for an object that is not there.
+            try:
+                there = self._is_listed(key)
+            except (BaseError, OSError):
+                there = True
+            if there:
+                raise Refused(
+                    f"the repository's role may not use {key} ({type(error).__name__})",
+                    "Compare the role's policy with `daywork role document`",
+                ) from None
+            raise Missing(f"{key} is not in the repository") from None
+        except (BaseError, OSError) as error:
+            raise Unreachable(f"{key}: the repository's store did not answer ({type(error).__name__})") from None

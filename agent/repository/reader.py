@@ -1,0 +1,133 @@
+"""Reading restore points: the maps of a volume in bounded memory, and packs with as few bytes as are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from agent.repository.errors import Damaged
+from agent.repository.head import SegmentRef, Volume
+from agent.repository.layout import Chain, map_key, pack_key
+from agent.repository.maps import CHECK, SEGMENT, Segment, decode_segment, segment_place
+from agent.repository.pack import END, PackReader, PackTable, read_table
+from agent.repository.repository import Repository
+
+#: Blocks whose places are held in memory at a time (1 TiB of them). Within a window each pack is read once.
+WINDOW: Final = 2 * 1024 * 1024
+#: A pack of which fewer slots than this are needed is read in parts.
+_FEW: Final = 16
+#: Segments of one map object that are read with one call.
+_TOGETHER: Final = 64
+
+
+def segments(repository: Repository, chain: Chain, volume: Volume) -> Iterator[tuple[int, Segment]]:
+    """Read the map of a volume, segment by segment in ascending order. Raises `Missing`, `Damaged`."""
+    for name, refs in groupby(volume.segments, key=lambda ref: ref.name):
+        waiting = list(refs)
+        for start in range(0, len(waiting), _TOGETHER):
+            yield from read_segments(repository, chain, volume.volume_id, name, waiting[start : start + _TOGETHER])
+
+
+def read_segments(
+    repository: Repository, chain: Chain, volume_id: str, name: str, refs: Sequence[SegmentRef]
+) -> Iterator[tuple[int, Segment]]:
+    """Read some segments of one map object. Raises `Missing`, `Damaged`."""
+    key = map_key(chain, name)
+    parts = repository.objects.get_ranges(key, [ref.offset for ref in refs], [ref.length for ref in refs])
+    for ref, part in zip(refs, parts, strict=True):
+        place = segment_place(key, volume_id, ref.number)
+        yield ref.number, decode_segment(part, place=place, find_key=repository.ring.find)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of one pack: slots, the indices of the blocks in the volume, and their checks (n, 4)."""
+
+    pack_id: bytes
+    slots: npt.NDArray[np.uint16]
+    indices: npt.NDArray[np.uint32]
+    checks: npt.NDArray[np.uint8]
+
+
+def by_pack(repository: Repository, chain: Chain, volume: Volume, *, window: int = WINDOW) -> Iterator[Wanted]:
+    """Walk through the blocks of a volume pack by pack, each pack once in every `window` blocks."""
+    gathered: list[tuple[int, Segment]] = []
+    rows = 0
+    for number, segment in segments(repository, chain, volume):
+        gathered.append((number, segment))
+        rows += segment.rows
+        if rows >= window:
+            yield from _grouped(gathered)
+            gathered, rows = [], 0
+    yield from _grouped(gathered)
+
+
+def _grouped(gathered: Sequence[tuple[int, Segment]]) -> Iterator[Wanted]:
+    if not gathered:
+        return
+    numbers: dict[bytes, int] = {}
+    ranks = []
+    for _, segment in gathered:
+        own = [numbers.setdefault(segment.packs[row].tobytes(), len(numbers)) for row in range(len(segment.packs))]
+        ranks.append(np.array(own, dtype=np.uint32)[segment.ranks])
+    pack = np.concatenate(ranks)
+    indices = np.concatenate([number * SEGMENT + part.offsets.astype(np.uint32) for number, part in gathered])
+    slots = np.concatenate([part.slots for _, part in gathered])
+    checks = np.concatenate([part.checks for _, part in gathered])
+    order = np.argsort(pack, kind="stable")
+    bounds = np.searchsorted(pack[order], np.arange(len(numbers) + 1, dtype=np.uint32))
+    for number, pack_id in enumerate(numbers):
+        rows = order[bounds[number] : bounds[number + 1]]
+        yield Wanted(pack_id, slots[rows], indices[rows], checks[rows])
+
+
+class LoadedPack:
+    """Some blobs of one pack in memory. Any thread may open them."""
+
+    def __init__(self, reader: PackReader, blobs: dict[int, memoryview]) -> None:
+        """Take the blobs by slot."""
+        self._reader = reader
+        self._blobs = blobs
+
+    @property
+    def table(self) -> PackTable:
+        """What the whole pack holds."""
+        return self._reader.table
+
+    def open(self, slot: int, check: bytes, decompressor: zstandard.ZstdDecompressor) -> tuple[bytes, bytes]:
+        """Return (block id, the block) of a slot. Raises `Damaged`, also when it is not the block that is meant."""
+        block_id = self.table.block_id(slot)
+        if block_id[:CHECK] != check:
+            raise Damaged(f"a block map means another block than {pack_key(self.table.pack_id)} holds in slot {slot}")
+        return block_id, self._reader.open(slot, self._blobs[slot], decompressor)
+
+
+def load_pack(repository: Repository, pack_id: bytes, slots: Sequence[int]) -> LoadedPack:
+    """Read some slots of a pack; the whole pack in one call unless they are few. Raises `Missing`, `Damaged`."""
+    key = pack_key(pack_id)
+    find_key = repository.ring.find
+    if len(slots) >= _FEW:
+        whole = repository.objects.get(key)
+        table = read_table(pack_id, whole, find_key)
+        blobs = {slot: whole[begin:end] for slot, begin, end in _places(table, slots)}
+    else:
+        table = read_table(pack_id, repository.objects.get_end(key, END), find_key)
+        places = list(_places(table, slots))
+        parts = repository.objects.get_ranges(
+            key, [begin for _, begin, _ in places], [end - begin for _, begin, end in places]
+        )
+        blobs = {slot: part for (slot, _, _), part in zip(places, parts, strict=True)}
+    return LoadedPack(PackReader(table, find_key), blobs)
+
+
+def _places(table: PackTable, slots: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    for slot in sorted(set(slots)):
+        if slot >= table.slots:
+            raise Damaged(f"a block map means slot {slot} of {pack_key(table.pack_id)}, which has {table.slots}")
+        yield slot, int(table.offsets[slot]), int(table.offsets[slot + 1])
