@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from agent.jobs.context import JobContext
-from agent.protocol import JobName, JobResult
+from agent.protocol import JobResult
 
 
 def _ec2_backup(context: JobContext, job: Any) -> JobResult:
@@ -27,6 +27,6 @@ def _ec2_restore_volume(context: JobContext, job: Any) -> JobResult:
 
 
 #: Called with the context and the job's own message; raises `JobFailed` or `JobStopped`.
-JOBS: Final[Mapping[JobName, Callable[[JobContext, Any], JobResult]]] = MappingProxyType(
+JOBS: Final[Mapping[str, Callable[[JobContext, Any], JobResult]]] = MappingProxyType(
     {"ec2-backup": _ec2_backup, "ec2-restore-volume": _ec2_restore_volume}
 )
