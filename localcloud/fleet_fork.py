@@ -27,6 +27,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import sys
@@ -176,15 +177,26 @@ def _say(event: dict[str, Any]) -> None:
 
 
 def _warm_up() -> None:
-    """Import what every agent imports and read what every agent reads, once, before the first fork."""
-    from agent import runner, session
+    """Import what agents import, and read what they read, once and before the first fork."""
+    import agent.jobs
+    from agent import runner
+    from agent.channel import AwsChannel
+    from agent.protocol import Boot
+    from agent.session import worker_session
 
     del runner
-    for service in ("sts", "s3", "sqs"):
-        session.models().load_service_model(service, "service-2")
-        session.models().load_service_model(service, "endpoint-rule-set-1")
-    for shared in ("partitions", "endpoints", "sdk-default-configuration"):
-        session.models().load_data(shared)
+    for job in pkgutil.iter_modules(agent.jobs.__path__):
+        importlib.import_module(f"agent.jobs.{job.name}")
+    # A channel that is never used: making its clients reads botocore's service descriptions.
+    nowhere = Boot(
+        install="none",
+        session="none",
+        region="us-east-1",
+        control_bucket="none",
+        control_region="us-east-1",
+        report_queue="https://none.invalid/none/none",
+    )
+    AwsChannel(worker_session(dict), nowhere)
     # What is there now stays for ever: the collector need not touch, and so copy, it in every child.
     gc.collect()
     gc.freeze()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Workers:
 
     def launch(self, count: int = 1, **boot: Any) -> list[str]:
         """Launch workers; `boot` replaces fields of the boot document. Returns their instance ids."""
-        document = Boot.from_dict({**self.boot.to_dict(), **boot})
+        document = replace(self.boot, **boot)
         made = self.cloud.admin("ec2", CONTROL_ACCOUNT).run_instances(
             ImageId=self.image,
             MinCount=count,
@@ -187,7 +188,7 @@ def workers_on(directory: Path, *, agents: str | None = TINY, settings: Settings
         patch.setenv("AWS_CONFIG_FILE", str(directory / "no-config"))
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(directory / "no-credentials"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
         with CloudServer(directory, 0, settings, agents=agents) as server:
             cloud = LocalCloud(server)
             try:
