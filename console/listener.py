@@ -75,24 +75,24 @@ def serve(services: Services, reports: Reports, *, sleep: Callable[[float], None
 
 
 def take_batch(services: Services, reports: Reports) -> int:
-    """Wait for reports, write them down, acknowledge them; returns how many.
+    """Wait for reports, write them down, acknowledge them; returns how many there were.
 
+    A report of a worker whose launch has not been answered yet is left in the queue: it comes back.
     Raises what the cloud, the ledger or the broker raises; then nothing of the batch was acknowledged.
     """
     batch = _received(reports)
     if not batch:
         return 0
     try:
-        take(services, batch)
-        written: Sequence[ReceivedReport] = batch
+        done, failed = take(services, batch), 0
     except (CloudError, LedgerUnavailable):
         raise
     except Exception as error:  # noqa: BLE001 - one report that our own code fails at must not hold up the others
         log.warning("batch could not be taken as one", reason=type(error).__name__, count=len(batch))
-        written = _one_by_one(services, batch)
-    reports.acknowledge([one.handle for one in written])
-    if len(written) < len(batch):
-        raise NotTaken(f"{len(batch) - len(written)} of {len(batch)} reports could not be taken")
+        done, failed = _one_by_one(services, batch)
+    reports.acknowledge(done)
+    if failed:
+        raise NotTaken(f"{failed} of {len(batch)} reports could not be taken")
     return len(batch)
 
 
@@ -109,18 +109,19 @@ def _received(reports: Reports) -> list[ReceivedReport]:
     return batch
 
 
-def _one_by_one(services: Services, batch: Sequence[ReceivedReport]) -> list[ReceivedReport]:
-    written = []
-    for one in batch:
+def _one_by_one(services: Services, batch: Sequence[ReceivedReport]) -> tuple[list[str], int]:
+    """Return the handles to acknowledge, and how many reports could not be taken."""
+    done: list[str] = []
+    failed = 0
+    for number, one in enumerate(batch):
         try:
-            take(services, [one])
+            done += take(services, [one])
         except (CloudError, LedgerUnavailable):
-            break
+            return done, failed + len(batch) - number
         except Exception:
             log.exception("report could not be taken", instance_id=one.report.instance_id, kind=one.report.kind)
-        else:
-            written.append(one)
-    return written
+            failed += 1
+    return done, failed
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from config.settings import Settings
+from orchestrator.dispatch import ForgivingDispatch
 from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
-from orchestrator.ports import Dispatch
+from orchestrator.ports import Dispatch, Reports
 from orchestrator.services import Deadlines, Install, Services
 
 
@@ -94,7 +95,14 @@ def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch
     return Services(
         ledger=ledger,
         cloud=AwsCloud(install=install, external_id=external_ids(ledger)),
-        dispatch=make_dispatch(ledger),
+        dispatch=ForgivingDispatch(make_dispatch(ledger)),
         clock=ledger.clock,
         install=install,
     )
+
+
+def make_reports(settings: Settings, ledger: Ledger) -> Reports:
+    """Return the report queue, for the listener."""
+    from orchestrator.aws.cloud import AwsCloud
+
+    return AwsCloud(install=make_install(settings), external_id=external_ids(ledger)).reports()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from orchestrator.operations import CATALOGUE, Operation, Purpose
 from orchestrator.ports import InstanceView
 
 GIB = 2**30
+
+#: Device names that EC2 recommends for data volumes, for a restored volume whose own name is taken.
+_DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,10 @@ class Context:
         if found is None:
             raise Refused("account is not registered", field="account", value=account_id)
         return found
+
+    def known_account(self, name: str) -> str:
+        """Return the id of an account by its id or name; an unknown name stays as it is."""
+        return next((one.id for one in self.registry.accounts if name == one.name), name)
 
     def backup_account(self) -> Account:
         """Return the account that workers are deployed into in backup mode. Raises `Refused`."""
@@ -84,6 +91,13 @@ def _role(account: Account, purpose: Purpose | str) -> str:
             remedy=f"Make the role and add it to account {account.id} in the registry",
         )
     return found
+
+
+def _deployment_role(context: Context, account: Account) -> str | None:
+    """Return the role that deploys workers in backup mode; None is the control plane's own, in its own account."""
+    if account.roles.worker_deployment is None and account.id == context.home_account:
+        return None
+    return _role(account, Purpose.DEPLOYMENT)
 
 
 def plan_session(context: Context, *, session: str, role_name: str, path: str, policy: str | None) -> SessionPlan:
@@ -140,7 +154,7 @@ def _worker(
     account = context.backup_account()
     data = None if account.id == operation.account else _role(context.account(operation.account), "data")
     plan = WorkerPlan(
-        access=Access(account=account.id, region=operation.region, role=_role(account, Purpose.DEPLOYMENT)),
+        access=Access(account=account.id, region=operation.region, role=_deployment_role(context, account)),
         instance_types=types,
         image=placement.image(account, context.worker_image),
         configuration=placement.configuration(account, operation.region),
@@ -170,7 +184,8 @@ def plan_backup(
             remedy="Check the id, account and Region",
         )
     options = BackupOptions.model_validate(context.request.options)
-    unknown = set(options.exclude_volumes) - {volume.volume_id for volume in instance.volumes}
+    excluded = [volume for volume in instance.volumes if volume.volume_id in options.exclude_volumes]
+    root = instance.configuration.get("rootDevice")
     volumes = tuple(volume for volume in instance.volumes if volume.volume_id not in options.exclude_volumes)
     if not volumes:
         raise Refused(
@@ -190,38 +205,49 @@ def plan_backup(
         size_bytes=size,
         details={
             "configuration": dict(instance.configuration),
-            "excludeVolumes": sorted(set(options.exclude_volumes) - unknown),
+            "excludeVolumes": sorted(volume.volume_id for volume in excluded if volume.device != root),
+            "excludeBoot": any(volume.device == root for volume in excluded),
         },
     )
 
 
 def plan_restore_volume(
-    context: Context, operation: Access, point: RestorePoint | None, resource_id: str, profile: tuple[str, str] | None
+    context: Context,
+    operation: Access,
+    point: RestorePoint | None,
+    resource_id: str,
+    profile: tuple[str, str] | None,
+    *,
+    target: InstanceView | None = None,
+    taken: Collection[str] = (),
 ) -> ResourcePlan:
-    """Plan the restore of a restore point's volumes. Raises `Refused`."""
+    """Plan the restore of a restore point's volumes. Raises `Refused`.
+
+    `target` is the instance named by `attachTo`, None when it does not exist; `taken` are device names that other
+    resources of the session will use there.
+    """
     if point is None:
         raise Refused(f"restore point {resource_id} is not known", remedy="See daywork restore-point list")
-    options = RestoreVolumeOptions.model_validate(context.request.options)
-    known = {volume["volumeId"]: SourceVolume.model_validate(volume) for volume in point.record["volumes"]}
-    wanted = options.volumes or tuple(known)
-    if missing := [volume for volume in wanted if volume not in known]:
+    if point.repository != context.repository().name:
         raise Refused(
-            f"restore point {point.id} holds no volume {missing[0]}",
-            field="options.volumes",
-            value=missing[0],
-            remedy=f"It holds {', '.join(known)}",
+            f"restore point {point.id} is in repository {point.repository}",
+            field="repository",
+            value=context.repository().name,
+            remedy=f"Set repository to {point.repository} in the request",
         )
-    volumes = tuple(known[volume] for volume in wanted)
+    options = RestoreVolumeOptions.model_validate(context.request.options)
+    volumes = _wanted_volumes(point, options)
     size = sum(volume.size_gib for volume in volumes) * GIB
     worker, data, repository_role = _worker(context, operation, profile, size)
     details: dict[str, Any] = {
         "point": point.id,
         "source": {"account": point.account, "region": point.region, "id": point.resource_id},
-        "zone": options.availability_zone or point.record.get("configuration", {}).get("availabilityZone"),
+        "zone": _zone(operation, point, options, target),
         "type": options.type,
-        "kmsKey": options.kms_key,
-        "attachTo": options.attach_to,
+        "kmsKey": _key(operation, options),
     }
+    if options.attach_to is not None:
+        details |= _attachment(operation, options.attach_to, target, volumes, taken)
     return ResourcePlan(
         operation=operation,
         worker=worker,
@@ -231,3 +257,84 @@ def plan_restore_volume(
         size_bytes=size,
         details={name: value for name, value in details.items() if value is not None},
     )
+
+
+def _wanted_volumes(point: RestorePoint, options: RestoreVolumeOptions) -> tuple[SourceVolume, ...]:
+    known = {volume["volumeId"]: SourceVolume.model_validate(volume) for volume in point.record["volumes"]}
+    wanted = options.volumes or tuple(known)
+    if missing := [volume for volume in wanted if volume not in known]:
+        raise Refused(
+            f"restore point {point.id} holds no volume {missing[0]}",
+            field="options.volumes",
+            value=missing[0],
+            remedy=f"It holds {', '.join(known)}",
+        )
+    return tuple(known[volume] for volume in wanted)
+
+
+def _zone(
+    operation: Access, point: RestorePoint, options: RestoreVolumeOptions, target: InstanceView | None
+) -> str | None:
+    """Return the zone to restore to: asked for, the target instance's, the source's; None: wherever the worker is."""
+    zone = options.availability_zone
+    if zone is not None and not zone.startswith(operation.region):
+        raise Refused(
+            f"zone {zone} is not in {operation.region}",
+            field="options.availabilityZone",
+            value=zone,
+            remedy="Name a zone of the Region that is restored to",
+        )
+    if target is not None:
+        if zone is not None and zone != target.availability_zone:
+            raise Refused(
+                f"instance {target.instance_id} is in {target.availability_zone}; a volume can only be attached there",
+                field="options.availabilityZone",
+                value=zone,
+                remedy="Leave availabilityZone out",
+            )
+        return target.availability_zone
+    source = point.record.get("configuration", {}).get("availabilityZone")
+    return zone or (source if isinstance(source, str) and source.startswith(operation.region) else None)
+
+
+def _key(operation: Access, options: RestoreVolumeOptions) -> str | None:
+    key = options.kms_key
+    if key is not None and key.split(":")[3] != operation.region:
+        raise Refused(
+            f"the key is not in {operation.region}",
+            field="options.kmsKey",
+            value=key,
+            remedy="Name a key of the Region that is restored to",
+        )
+    return key
+
+
+def _attachment(
+    operation: Access,
+    wanted: str,
+    target: InstanceView | None,
+    volumes: tuple[SourceVolume, ...],
+    taken: Collection[str],
+) -> dict[str, Any]:
+    """Return the instance and a free device name for each volume: its own one if it can be had."""
+    if target is None:
+        raise Refused(
+            f"instance {wanted} does not exist in account {operation.account}, {operation.region}",
+            field="options.attachTo",
+            value=wanted,
+            remedy="Name an instance of the account and Region that is restored to",
+        )
+    used = {volume.device for volume in target.volumes} | set(taken)
+    devices: dict[str, str] = {}
+    for volume in volumes:
+        free = next((name for name in (volume.device, *_DEVICES) if name not in used), None)
+        if free is None:
+            raise Refused(
+                f"instance {wanted} has no free device name for {volume.volume_id}",
+                field="options.attachTo",
+                value=wanted,
+                remedy="Detach volumes that are not needed, or restore without attachTo",
+            )
+        used.add(free)
+        devices[volume.volume_id] = free
+    return {"attachTo": wanted, "devices": devices}

@@ -161,13 +161,15 @@ class AwsCompute:
             return str(self._ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["AvailabilityZone"])
 
     def make_snapshots(
-        self, instance_id: str, *, exclude_volumes: Sequence[str], tags: Tags, description: str
+        self, instance_id: str, *, exclude_volumes: Sequence[str], exclude_boot: bool, tags: Tags, description: str
     ) -> list[SnapshotView]:
         """See the port."""
         with translated(f"snapshot the volumes of {instance_id}"):
             specification: dict[str, Any] = {"InstanceId": instance_id}
             if exclude_volumes:
                 specification["ExcludeDataVolumeIds"] = list(exclude_volumes)
+            if exclude_boot:
+                specification["ExcludeBootVolume"] = True
             answer = self._ec2.create_snapshots(
                 InstanceSpecification=specification,
                 Description=description,

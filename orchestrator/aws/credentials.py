@@ -25,7 +25,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
     user_agent_appid="daywork",  # type: ignore[call-arg]  # newer than the stubs
 )
-#: A launch is repeated by its batch with the same token, never by the client: it would hide capacity errors for minutes.
+#: A launch is repeated by its batch with the same token, never by the client: it would hide capacity errors for long.
 _LAUNCH_CONFIG = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}, read_timeout=60))
 
 

@@ -86,7 +86,7 @@ class AwsRoles:
 
     def worker_profile(self, role_arn: str) -> tuple[str, RoleView]:
         """See the port."""
-        name = role_arn.split("/")[-1]
+        name = role_arn.rsplit("/", 1)[-1]
         with translated(f"find the instance profile of {role_arn}"):
             found = self._iam.get_role(RoleName=name)["Role"]
             profiles = self._iam.list_instance_profiles_for_role(RoleName=name)["InstanceProfiles"]

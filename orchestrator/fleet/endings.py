@@ -1,7 +1,7 @@
 """Ending workers that have nothing left to do: one TerminateInstances for all of a place, as launching is one call.
 
-Whoever wants a worker to end asks for a look at its account and Region; the look finds what is wanted in the ledger: live
-workers whose resource has come to its teardown, or that belong to nobody.
+Whoever wants a worker to end asks for a look at its account and Region; the look finds what is wanted in the ledger:
+live workers whose resource has come to its teardown, or that belong to nobody.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ def _wanted(tx: Transaction, account: str, region: str) -> dict[Access, list[str
 
 def _query() -> sa.Select[tuple[str, str, str, str | None]]:
     table, work = schema.workers, schema.work
-    joined = table.outerjoin(
-        work, sa.and_(work.c.session_id == table.c.session_id, work.c.ordinal == table.c.ordinal)
-    )
+    joined = table.outerjoin(work, sa.and_(work.c.session_id == table.c.session_id, work.c.ordinal == table.c.ordinal))
     is_done = sa.or_(
         work.c.step.is_(None), work.c.step.in_((Step.TEARDOWN, Step.DONE)), work.c.attempt > table.c.attempt
     )

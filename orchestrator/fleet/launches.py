@@ -52,7 +52,6 @@ def launch_pending(services: Services, account: str, region: str) -> None:
 def _launch(services: Services, batch: Batch) -> None:
     spec = batch.spec
     kind, subnet = spec.rungs()[batch.rung]
-    compute = services.cloud.compute(spec.access)
     call = LaunchCall(
         token=batch.token,
         count=batch.count,
@@ -64,6 +63,7 @@ def _launch(services: Services, batch: Batch) -> None:
         user_data=spec.user_data,
         tags=spec.tags,
     )
+    compute = services.cloud.compute(spec.access)
     try:
         made = compute.launch(call)
     except CloudError as error:
@@ -74,7 +74,7 @@ def _launch(services: Services, batch: Batch) -> None:
         journal.write(tx, batch.session, f"{len(made)} workers launched ({kind} in {subnet})")
     services.dispatch.drive(keys)
     if spare:
-        compute.terminate(spare)
+        services.dispatch.terminate(spec.access.account, spec.access.region)
 
 
 def _refused(services: Services, batch: Batch, error: CloudError) -> None:
@@ -105,3 +105,5 @@ def _refused(services: Services, batch: Batch, error: CloudError) -> None:
     with services.ledger.write() as tx:
         launches.postpone(tx, batch, until=until, error=error.reason, rung=rung)
         journal.write(tx, batch.session, f"launch postponed: {error.reason}", level="warning")
+    if until <= now:
+        services.dispatch.launch(batch.spec.access.account, batch.spec.access.region)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from agent.protocol import Report
-from orchestrator.ledger import sessions, work, workers
+from orchestrator.ledger import launches, sessions, work, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.work import WorkKey
 from orchestrator.ports import ReceivedReport
@@ -16,21 +16,31 @@ from orchestrator.services import Services
 log = structlog.get_logger(__name__)
 
 
-def take(services: Services, received: Sequence[ReceivedReport]) -> None:
+def take(services: Services, received: Sequence[ReceivedReport]) -> list[str]:
     """Write reports to the ledger in one transaction and wake what they concern. Repeating it is harmless.
 
+    Returns the handles to acknowledge: all but those of workers that a live session has launched and not learnt of yet.
     A worker can speak only for itself: the sender that SQS attached must be the one the report claims.
     """
     with services.ledger.write() as tx:
         concerned: list[WorkKey] = []
+        done: list[str] = []
         for one in received:
             if not _is_genuine(one):
                 log.warning("report of another sender dropped", claimed=one.report.instance_id)
+            elif _is_early(tx, one.report):
                 continue
-            if (key := _take_one(tx, one.report)) is not None:
+            elif (key := _take_one(tx, one.report)) is not None:
                 concerned.append(key)
+            done.append(one.handle)
         woken = work.signal(tx, concerned)
     services.dispatch.drive(woken)
+    return done
+
+
+def _is_early(tx: Transaction, report: Report) -> bool:
+    """Whether the answer of the launch is still on its way: the ledger does not know the worker yet, but will."""
+    return workers.get(tx, report.instance_id) is None and bool(launches.open_of_session(tx, report.session))
 
 
 def _is_genuine(received: ReceivedReport) -> bool:

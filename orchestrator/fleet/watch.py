@@ -1,4 +1,4 @@
-"""Looking at the cloud for everybody at once: workers, snapshots, volumes, deadlines. Constant work, again and again."""
+"""Looking at the cloud for everybody at once: workers, snapshots, volumes, deadlines. The same work every time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import sqlalchemy as sa
 import structlog
 
 from orchestrator.errors import CloudError
+from orchestrator.fleet import endings
 from orchestrator.ledger import launches, schema, things, work, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access
+from orchestrator.model.status import Step
 from orchestrator.model.work import WorkKey
 from orchestrator.services import Services
 
@@ -28,6 +30,7 @@ def watch(services: Services) -> None:
         places = workers.places(tx)
         parked = _parked_things(tx)
         launching = launches.waiting_places(tx)
+        ending = endings.places(tx)
     for account, region, role, ids in places:
         _guarded(services, Access(account=account, region=region, role=role), _workers, list(ids))
     for access, kinds in parked.items():
@@ -35,6 +38,11 @@ def watch(services: Services) -> None:
         _guarded(services, access, _volumes, kinds["volume"])
     for account, region in launching:
         services.dispatch.launch(account, region)
+    if ending:
+        with services.ledger.write() as tx:
+            ending = [place for place in ending if endings.ask(tx, *place, again=True)]
+    for account, region in ending:
+        services.dispatch.terminate(account, region)
 
 
 W = TypeVar("W")
@@ -50,14 +58,21 @@ def _guarded(services: Services, access: Access, look: Callable[[Services, Acces
 def _workers(services: Services, access: Access, ids: list[str]) -> None:
     seen = services.cloud.compute(access).workers(ids=ids)
     with services.ledger.write() as tx:
-        changed: list[WorkKey] = []
+        changed: dict[WorkKey, str] = {}
         for one in seen:
             if workers.seen(tx, one.instance_id, one.state):
                 worker = workers.get(tx, one.instance_id)
                 if worker is not None and worker.ordinal is not None:
-                    changed.append(WorkKey(worker.session, worker.ordinal))
-        woken = work.signal(tx, changed)
+                    changed[WorkKey(worker.session, worker.ordinal)] = one.state
+        woken = work.signal(tx, _concerned(tx, changed))
     services.dispatch.drive(woken)
+
+
+def _concerned(tx: Transaction, changed: dict[WorkKey, str]) -> list[WorkKey]:
+    """Leave out teardowns whose worker is merely on its way: they wait for its end alone."""
+    ending = [key for key, state in changed.items() if state != workers.TERMINATED]
+    quiet = {place.key for place in work.places(tx, ending) if place.step is Step.TEARDOWN}
+    return [key for key in changed if key not in quiet]
 
 
 def _parked_things(tx: Transaction) -> dict[Access, dict[str, dict[str, WorkKey]]]:

@@ -22,6 +22,7 @@ M = TypeVar("M", bound="Strict")
 Account = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
+KeyArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]+$")]
 
 
@@ -115,12 +116,15 @@ class BackupOptions(Strict):
 
 
 class RestoreVolumeOptions(Strict):
-    """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); types default to theirs."""
+    """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); types default to theirs.
+
+    A volume whose device name is taken on the instance of `attachTo` gets another one.
+    """
 
     volumes: tuple[Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")], ...] = ()
     availability_zone: str | None = None
     type: Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"] | None = None
-    kms_key: str | None = None
+    kms_key: KeyArn | None = None
     attach_to: Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8,17}$")] | None = None
 
 

@@ -15,7 +15,6 @@ from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.model.status import DeploymentMode, Step
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
-from orchestrator.retry import RetryPolicy
 from orchestrator.services import Services
 from orchestrator.steps.view import View, look, repository
 
@@ -23,7 +22,7 @@ from orchestrator.steps.view import View, look, repository
 _MAKING = timedelta(seconds=60)
 #: The holder of a chain wakes who waits for it. It can miss somebody who is about to park, so that one looks again by
 #: itself: soon at first, then rarely.
-_CHAIN_LOOKS = RetryPolicy(first=timedelta(seconds=5), most=timedelta(minutes=5))
+_SOONEST, _RAREST = timedelta(seconds=5), timedelta(minutes=5)
 _CHAIN_MARGIN = timedelta(hours=1)
 
 
@@ -31,7 +30,8 @@ def assume_role(services: Services, held: Claim) -> Outcome:
     """Carry the step out. See `orchestrator.steps`."""
     view = look(services, held)
     if view.session.is_stopping:
-        return Stopped()
+        earlier = view.resource.state.get("earlier")
+        return Stopped(f"stopped before another attempt; {view.resource.reason}" if earlier else "stopped on request")
     services.cloud.check(view.plan.operation)
     if view.plan.worker.access != view.plan.operation:
         services.cloud.check(view.plan.worker.access)
@@ -88,7 +88,7 @@ def _chain(services: Services, view: View) -> Park | None:
         holder = (leases.holder(tx, _chain_lease(chain)) or "").split("/")[0]
         return Park(
             chain_wait(chain),
-            tx.now + _CHAIN_LOOKS.delay(view.held.tries),
+            tx.now + min(max((tx.now - (view.held.begun_at or tx.now)) / 4, _SOONEST), _RAREST),
             reason=f"session {holder} is writing the same backup chain",
         )
 

@@ -8,14 +8,18 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.protocol import JobResult
+from orchestrator.errors import Permanent
 from orchestrator.ledger import journal, points, sessions, things, work
-from orchestrator.model.plan import Access, SourceVolume
+from orchestrator.model.plan import SourceVolume
 from orchestrator.model.work import Done, Failed, Outcome, Park
-from orchestrator.ports import NewVolume, VolumeView
+from orchestrator.ports import Compute, NewVolume, VolumeView
 from orchestrator.services import Services
-from orchestrator.steps.view import View
+from orchestrator.steps.view import View, remember
 
 _LOOK_AGAIN = timedelta(seconds=30)
+#: AWS takes 50 tags; ours need four.
+_MOST_TAGS = 46
+_LEAST_IOPS = 100
 
 
 def finish(services: Services, view: View, result: JobResult) -> Outcome:
@@ -69,11 +73,10 @@ def _restore_volume(services: Services, view: View, result: JobResult) -> Outcom
     compute = services.cloud.compute(view.plan.operation)
     filled: dict[str, str] = view.resource.state["snapshots"]
     states = compute.snapshots(ids=list(filled.values()))
-    now = services.clock.now()
     if broken := [one for one in states if one.state == "error"]:
         return Failed(f"snapshot {broken[0].snapshot_id} ended in an error: {broken[0].reason or 'no reason given'}")
     if len(states) < len(filled) or any(one.state != "completed" for one in states):
-        return Park("snapshot", now + _LOOK_AGAIN)
+        return _wait(services, view, "snapshot", "The restored snapshots were not completed")
     volumes = {
         volume.volume_id: _volume(services, view, volume, filled[volume.volume_id]) for volume in view.plan.volumes
     }
@@ -81,10 +84,8 @@ def _restore_volume(services: Services, view: View, result: JobResult) -> Outcom
     if any(one.state == "error" for one in seen.values()):
         return Failed("a restored volume ended in an error", "See the volume's state in EC2, and its KMS key")
     if any(one.volume_id not in seen or seen[one.volume_id].state == "creating" for one in volumes.values()):
-        return Park("volume", now + _LOOK_AGAIN)
-    if target := view.plan.details.get("attachTo"):
-        for source in view.plan.volumes:
-            compute.attach_volume(volumes[source.volume_id].volume_id, target, source.device)
+        return _wait(services, view, "volume", "The restored volumes did not become available")
+    odd = _attach(compute, view, volumes)
     written = int(result.detail.get("bytesWritten", 0))
     detail = {
         **result.detail,
@@ -92,12 +93,44 @@ def _restore_volume(services: Services, view: View, result: JobResult) -> Outcom
             {**one, "newVolumeId": volumes[one["volumeId"]].volume_id} for one in result.detail.get("volumes", [])
         ],
     }
+    outcome = _outcome(result, detail, max(written, view.resource.done))
+    if odd is not None:
+        outcome |= {"outcome": "warning", "reason": odd[0][:2000], "remedy": odd[1][:2000]}
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
         for one in view.plan.volumes:
             things.keep(tx, view.session.id, "volume", _token(view, one))
-        sessions.remember(tx, view.held.key, **_outcome(result, detail, max(written, view.resource.done)))
+        sessions.remember(tx, view.held.key, **outcome)
     return Done()
+
+
+def _wait(services: Services, view: View, kind: str, late: str) -> Outcome:
+    """Park until `watch` has seen what is waited for, for a bounded time."""
+    now, since = services.clock.now(), view.moment("finishingSince")
+    if since is None:
+        since = now
+        with services.ledger.write() as tx:
+            remember(tx, view, finishingSince=now.timestamp())
+    if now - since >= services.install.deadlines.source:
+        return Failed(f"{late} within {services.install.deadlines.source}", "See their state in EC2")
+    return Park(kind, now + _LOOK_AGAIN)
+
+
+def _attach(compute: Compute, view: View, volumes: dict[str, VolumeView]) -> tuple[str, str] | None:
+    """Attach the new volumes if that was asked for. Returns reason and remedy when AWS refuses: they are restored."""
+    target = view.plan.details.get("attachTo")
+    if target is None:
+        return None
+    for source in view.plan.volumes:
+        made, device = volumes[source.volume_id], view.plan.details["devices"][source.volume_id]
+        try:
+            compute.attach_volume(made.volume_id, target, device)
+        except Permanent as error:
+            return (
+                f"volume {made.volume_id} is restored but not attached: {error.reason}",
+                f"Attach it to {target} by hand",
+            )
+    return None
 
 
 def _token(view: View, volume: SourceVolume) -> str:
@@ -107,33 +140,24 @@ def _token(view: View, volume: SourceVolume) -> str:
 def _volume(services: Services, view: View, source: SourceVolume, snapshot: str) -> VolumeView:
     """Make the volume of one filled snapshot; one for each token, however often it is asked."""
     details, place = view.plan.details, view.plan.operation
-    token = _token(view, source)
+    token, kind = _token(view, source), details.get("type", source.type)
+    is_same = kind == source.type
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
-        things.intend(
-            tx,
-            things.Thing(
-                session=view.session.id,
-                ordinal=view.held.key.ordinal,
-                kind="volume",
-                name=token,
-                account=place.account,
-                region=place.region,
-                role=place.role,
-            ),
-        )
+        things.intend(tx, view.thing("volume", token))
     made = services.cloud.compute(place).make_volume(
         NewVolume(
             token=token,
             snapshot_id=snapshot,
-            availability_zone=_zone(services, view, place),
-            type=details.get("type", source.type),
+            availability_zone=_zone(view),
+            type=kind,
             size_gib=source.size_gib,
-            iops=source.iops,
-            throughput=source.throughput,
+            # Figures of another type may be out of this one's bounds; types that need one get the least.
+            iops=source.iops if is_same else (_LEAST_IOPS if kind in ("io1", "io2") else None),
+            throughput=source.throughput if is_same else None,
             encrypted=source.encrypted or "kmsKey" in details,
-            kms_key=details.get("kmsKey", source.kms_key),
-            tags={**source.attributes.get("tags", {}), **view.tags(services.install.id)},
+            kms_key=details.get("kmsKey") or view.own_key(source.kms_key),
+            tags={**_own_tags(source), **view.tags(services.install.id)},
         )
     )
     with services.ledger.write() as tx:
@@ -141,10 +165,16 @@ def _volume(services: Services, view: View, source: SourceVolume, snapshot: str)
     return made
 
 
-def _zone(services: Services, view: View, place: Access) -> str:
-    """Return the zone asked for, the source's own zone when it is in this Region, or that of the worker's subnet."""
+def _own_tags(source: SourceVolume) -> dict[str, str]:
+    """Return the source's tags, as far as anybody but AWS may set them and ours find room."""
+    tags = {key: value for key, value in source.attributes.get("tags", {}).items() if not key.startswith("aws:")}
+    return dict(sorted(tags.items())[:_MOST_TAGS])
+
+
+def _zone(view: View) -> str:
+    """Return the planned zone, or that of the worker, which stands in the Region that is restored to."""
     zone = view.plan.details.get("zone")
-    if isinstance(zone, str) and zone.startswith(place.region):
+    if isinstance(zone, str):
         return zone
     if view.worker is None:
         raise LookupError("a restore has no worker")

@@ -7,13 +7,14 @@ Restore: one empty snapshot for each volume, started with a token from the row.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from orchestrator.errors import Ambiguous, Permanent
+from orchestrator.errors import Ambiguous, CloudError, Permanent
 from orchestrator.ledger import journal, things, work
+from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Failed, Outcome, Park
-from orchestrator.ports import Compute, SnapshotView
+from orchestrator.ports import Compute, SnapshotView, Tags
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember
 
@@ -21,7 +22,9 @@ from orchestrator.steps.view import View, remember
 VISIBLE_WITHIN = timedelta(minutes=2)
 #: How long to wait before looking for what a call without an answer may have made.
 _AFTER_SILENCE = timedelta(seconds=15)
-_LOOK_AGAIN = timedelta(seconds=5)
+_LOOK_AGAIN = timedelta(seconds=15)
+#: How often a set of snapshots is asked for while EC2 does not answer: each may have been made.
+_MOST_SETS = 3
 
 
 def prepare(services: Services, view: View) -> Outcome | None:
@@ -44,34 +47,23 @@ def _snapshots(services: Services, view: View) -> Outcome | None:
 
 def _take(services: Services, view: View, compute: Compute) -> Outcome | None:
     """Have the snapshots taken, or find those that an earlier run has taken, and write them down."""
-    now, name = services.clock.now(), f"snapshots-{view.label}"
-    with services.ledger.write() as tx:
-        work.hold(tx, view.held)
-        known = things.find(tx, view.session.id, "launch", name)
-        # The intent of a set is no thing of its own: it stands until its snapshots are written down.
-        things.intend(tx, view.thing("launch", name))
-    marks = view.tags(services.install.id)
-    found = compute.snapshots(tags=marks) if known is not None else []
-    fresh = not found
-    if fresh:
-        try:
-            found = compute.make_snapshots(
-                view.resource.resource_id,
-                exclude_volumes=view.plan.details.get("excludeVolumes", ()),
-                tags=marks,
-                description=f"daywork {view.session.id}",
-            )
-        except Ambiguous as error:
-            return Park("retry", now + _AFTER_SILENCE, status=ResourceStatus.WAITING_FOR_SOURCE, reason=error.reason)
-        except Permanent:
-            with services.ledger.write() as tx:
-                things.removed(tx, view.session.id, "launch", name)
-            raise
+    now, marks = services.clock.now(), view.tags(services.install.id)
+    with services.ledger.read() as tx:
+        silent = _unanswered(tx, view)
+    asked = max((one.intended_at for one in silent if one.intended_at is not None), default=now)
+    is_young = bool(silent) and now - asked < VISIBLE_WITHIN
+    found = compute.snapshots(tags=marks) if silent else []
+    if not found:
+        if is_young:
+            return _look_again(now)
+        made = _make_set(services, view, compute, marks)
+        if not isinstance(made, list):
+            return made
+        found = made
     chosen = _first_set(found)
     if missing := {volume.volume_id for volume in view.plan.volumes} - set(chosen):
-        begun = known.intended_at if known is not None else None
-        if not fresh and begun is not None and now - begun < VISIBLE_WITHIN:
-            return Park("snapshot", now + _LOOK_AGAIN, status=ResourceStatus.WAITING_FOR_SOURCE)
+        if is_young:
+            return _look_again(now)
         _enter(services, view, found, chosen)
         return Failed(
             f"volume {min(missing)} was not part of the snapshot",
@@ -80,6 +72,50 @@ def _take(services: Services, view: View, compute: Compute) -> Outcome | None:
     _enter(services, view, found, chosen)
     taken = {volume: one.snapshot_id for volume, one in chosen.items()}
     return _readiness(services, view, taken, list(chosen.values()))
+
+
+def _unanswered(tx: Transaction, view: View) -> list[things.Thing]:
+    """List the sets that were asked for and whose answer is not known."""
+    present = things.of_session(tx, view.session.id, ordinal=view.held.key.ordinal, kinds=["launch"], present=True)
+    return [one for one in present if one.name.startswith(f"snapshots-{view.label}-")]
+
+
+def _make_set(services: Services, view: View, compute: Compute, marks: Tags) -> list[SnapshotView] | Outcome:
+    """Ask for a set of snapshots under an intent of its own. A set asked for earlier that nobody sees was not made.
+
+    It may show itself all the same, so from then on the teardown looks by tags.
+    """
+    session, number = view.session.id, int(view.resource.state.get("sets", 0)) + 1
+    if number > _MOST_SETS:
+        return Failed("EC2 did not say whether it made the snapshots", "Start the backup again when EC2 answers")
+    name = f"snapshots-{view.label}-{number}"
+    with services.ledger.write() as tx:
+        remember(tx, view, sets=number, **({"unsure": True} if number > 1 else {}))
+        for one in _unanswered(tx, view):
+            things.removed(tx, session, "launch", one.name)
+        # The intent of a set is no thing of its own: it stands until its snapshots are written down.
+        things.intend(tx, view.thing("launch", name))
+    try:
+        return compute.make_snapshots(
+            view.resource.resource_id,
+            exclude_volumes=view.plan.details.get("excludeVolumes", ()),
+            exclude_boot=view.plan.details.get("excludeBoot", False),
+            tags=marks,
+            description=f"daywork {session}",
+        )
+    except Ambiguous as error:
+        until = services.clock.now() + _AFTER_SILENCE
+        status = ResourceStatus.WAITING_FOR_SOURCE
+        return Park("retry", until, status=status, reason=error.reason, is_retry=True)
+    except CloudError:
+        with services.ledger.write() as tx:
+            remember(tx, view, sets=number - 1)
+            things.removed(tx, session, "launch", name)
+        raise
+
+
+def _look_again(now: datetime) -> Park:
+    return Park("snapshot", now + _LOOK_AGAIN, status=ResourceStatus.WAITING_FOR_SOURCE)
 
 
 def _first_set(found: list[SnapshotView]) -> dict[str, SnapshotView]:
@@ -97,7 +133,8 @@ def _enter(services: Services, view: View, found: list[SnapshotView], chosen: di
         for one in found:
             things.intend(tx, view.thing("snapshot", one.snapshot_id))
             things.created(tx, session, "snapshot", one.snapshot_id, cloud_id=one.snapshot_id, volume=one.volume_id)
-        things.removed(tx, session, "launch", f"snapshots-{view.label}")
+        for silent in _unanswered(tx, view):
+            things.removed(tx, session, "launch", silent.name)
         taken_at = min((one.started_at for one in chosen.values()), default=tx.now)
         remember(
             tx,
@@ -150,7 +187,8 @@ def _empty_snapshots(services: Services, view: View) -> Outcome | None:
                 token=token,
                 size_gib=volume.size_gib,
                 tags=view.tags(services.install.id),
-                kms_key=wanted_key or (view.own_key(volume.kms_key) if volume.encrypted else None),
+                encrypted=volume.encrypted or wanted_key is not None,
+                kms_key=wanted_key or view.own_key(volume.kms_key),
             )
         except Permanent:
             with services.ledger.write() as tx:

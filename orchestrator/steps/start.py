@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from orchestrator import planner, tags
-from orchestrator.errors import CloudError, NotFound, Permanent, Refused, Retryable
+from orchestrator import planner, retry, tags
+from orchestrator.errors import CloudError, NotFound, Refused, Retryable
 from orchestrator.ledger import journal, points, registry, sessions, work
+from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access, ResourcePlan
+from orchestrator.model.request import RestoreVolumeOptions, TagSelector
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus, Step
 from orchestrator.model.work import Claim, Done, Outcome
+from orchestrator.ports import InstanceView
 from orchestrator.services import Services
-
-#: A reading that failed is handed to every resource it was for.
-Reading = Any
 
 
 def start(services: Services, held: Claim) -> Outcome:
@@ -52,25 +52,50 @@ def start(services: Services, held: Claim) -> Outcome:
     return Done()
 
 
+def _is_worth_a_retry(held: Claim, error: Exception) -> bool:
+    """Whether the whole planning shall wait for one account: for some minutes it may, then that account fails alone."""
+    return isinstance(error, Retryable) and not retry.CLOUD.is_over(held.tries)
+
+
+# --- selecting ----------------------------------------------------------------------------------------------------
+
+
 def _select(services: Services, held: Claim, context: planner.Context) -> None:
     """Put the resources that `select` finds by their tags into the session."""
-    wanted: list[sessions.Wanted] = []
     for selector in context.request.select:
+        account = context.known_account(selector.account)
         try:
-            account = next(one for one in context.registry.accounts if selector.account in (one.id, one.name))
-            access = planner.operation_access(context, account.id, selector.region)
+            access = planner.operation_access(context, account, selector.region)
             found = services.cloud.compute(access).find_instances(selector.tags)
-        except Retryable:
-            raise
-        except (StopIteration, Refused, Permanent) as error:
-            with services.ledger.write() as tx:
-                journal.write(tx, held.key.session, f"selection in {selector.account} failed: {error}", level="error")
+        except (Refused, CloudError) as error:
+            if _is_worth_a_retry(held, error):
+                raise
+            _fail_selection(services, held, account[:12], selector, error)
             continue
-        wanted += [sessions.Wanted(account=account.id, region=selector.region, resource_id=one) for one in found]
-    if wanted:
-        with services.ledger.write() as tx:
-            work.hold(tx, held)
-            sessions.add_resources(tx, held.key.session, wanted)
+        wanted = [sessions.Wanted(account=access.account, region=access.region, resource_id=one) for one in found]
+        if wanted:
+            with services.ledger.write() as tx:
+                work.hold(tx, held)
+                sessions.add_resources(tx, held.key.session, wanted)
+
+
+def _fail_selection(
+    services: Services, held: Claim, account: str, selector: TagSelector, error: Refused | CloudError
+) -> None:
+    """Enter what could not be looked for as a resource that failed: a session must not succeed without it."""
+    shown = ",".join(f"{key}={value}" for key, value in sorted(selector.tags.items()))
+    name = f"tags:{shown}"[:256]
+    with services.ledger.write() as tx:
+        work.hold(tx, held)
+        sessions.add_resources(
+            tx, held.key.session, [sessions.Wanted(account=account, region=selector.region, resource_id=name)]
+        )
+        for one in sessions.resources(tx, held.key.session, statuses=[ResourceStatus.PENDING]):
+            if (one.account, one.region, one.resource_id) == (account, selector.region, name):
+                _fail(tx, one, f"selecting by tags failed: {error.reason}", error.remedy)
+
+
+# --- planning -----------------------------------------------------------------------------------------------------
 
 
 def _plan_session(services: Services, held: Claim, context: planner.Context, session: sessions.Session) -> None:
@@ -96,6 +121,16 @@ def _plan_session(services: Services, held: Claim, context: planner.Context, ses
             sessions.save_plan(tx, session.id, plan)
 
 
+@dataclass
+class _Group:
+    """What was read for the resources of one account and Region; `taken` are device names that are given away."""
+
+    access: Access
+    profile: tuple[str, str] | None = None
+    instances: Mapping[str, InstanceView] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+
+
 def _plan_group(
     services: Services,
     held: Claim,
@@ -105,59 +140,71 @@ def _plan_group(
     members: Sequence[sessions.Resource],
 ) -> None:
     """Plan the resources of one account and Region: one describe for all of them."""
-    refused: Exception | None = None
-    reading: Reading = None
-    profile: tuple[str, str] | None = None
-    access: Access | None = None
     try:
-        access = planner.operation_access(context, account, region)
-        services.cloud.check(access)
-        if context.mode is DeploymentMode.PRODUCTION:
-            name, role = services.cloud.roles(access).worker_profile(planner.worker_role_of(context, account))
-            profile = (name, role.arn)
-        if not context.operation.source_is_point:
-            reading = services.cloud.compute(access).instances([one.resource_id for one in members])
-    except Retryable:
-        raise
+        group = _read(services, context, account, region, members)
     except (Refused, CloudError) as error:
-        refused = error
+        if _is_worth_a_retry(held, error):
+            raise
+        with services.ledger.write() as tx:
+            work.hold(tx, held)
+            for one in members:
+                _fail(tx, one, error.reason, error.remedy)
+        return
     with services.ledger.write() as tx:
         work.hold(tx, held)
+        planned: list[int] = []
         for one in members:
             try:
-                if refused is not None or access is None:
-                    raise refused or Refused("no role")
-                plan = _plan_one(tx, context, access, reading, one, profile)
-            except (Refused, CloudError) as error:
+                plan = _plan_one(tx, context, group, one)
+            except Refused as error:
                 _fail(tx, one, error.reason, error.remedy)
                 continue
-            sessions.remember(
-                tx,
-                one.key,
-                plan=plan.model_dump(mode="json", by_alias=True),
-                total=plan.size_bytes,
-            )
-            work.enrol(tx, one.session, [one.ordinal], Step.ASSUME_ROLE)
+            group.taken |= set(plan.details.get("devices", {}).values())
+            planned.append(one.ordinal)
+            sessions.remember(tx, one.key, plan=plan.model_dump(mode="json", by_alias=True), total=plan.size_bytes)
+        work.enrol(tx, held.key.session, planned, Step.ASSUME_ROLE)
 
 
-def _plan_one(
-    tx: Any,
-    context: planner.Context,
-    access: Access,
-    reading: Reading,
-    one: sessions.Resource,
-    profile: tuple[str, str] | None,
-) -> ResourcePlan:
+def _read(
+    services: Services, context: planner.Context, account: str, region: str, members: Sequence[sessions.Resource]
+) -> _Group:
+    access = planner.operation_access(context, account, region)
+    services.cloud.check(access)
+    group = _Group(access)
+    if context.mode is DeploymentMode.PRODUCTION:
+        name, role = services.cloud.roles(access).worker_profile(planner.worker_role_of(context, account))
+        group.profile = (name, role.arn)
+    wanted = [one.resource_id for one in members]
+    if context.operation.source_is_point:
+        target = _target(context)
+        wanted = [] if target is None else [target]
+    if wanted:
+        group.instances = services.cloud.compute(access).instances(wanted)
+    return group
+
+
+def _target(context: planner.Context) -> str | None:
+    """Return the instance that restored volumes are to be attached to, if one is named."""
+    if context.operation.options is not RestoreVolumeOptions:
+        return None
+    return RestoreVolumeOptions.model_validate(context.request.options).attach_to
+
+
+def _plan_one(tx: Transaction, context: planner.Context, group: _Group, one: sessions.Resource) -> ResourcePlan:
     if not context.operation.source_is_point:
-        return planner.plan_backup(context, access, reading.get(one.resource_id), one.resource_id, profile)
+        instance = group.instances.get(one.resource_id)
+        return planner.plan_backup(context, group.access, instance, one.resource_id, group.profile)
     try:
         point = points.get(tx, one.resource_id)
     except NotFound:
         point = None
-    return planner.plan_restore_volume(context, access, point, one.resource_id, profile)
+    target = group.instances.get(_target(context) or "")
+    return planner.plan_restore_volume(
+        context, group.access, point, one.resource_id, group.profile, target=target, taken=group.taken
+    )
 
 
-def _fail(tx: Any, one: sessions.Resource, reason: str, remedy: str) -> None:
+def _fail(tx: Transaction, one: sessions.Resource, reason: str, remedy: str) -> None:
     if one.status.is_final:
         return
     sessions.move_resource(

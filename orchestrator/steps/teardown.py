@@ -1,140 +1,240 @@
-"""Take everything away that was made for a resource. Always acts, whatever happened before."""
+"""Take everything away that was made for a resource. Always acts, whatever happened before, and always ends.
+
+What AWS would not remove within the deadline stays in the ledger as present: the receipt names it and the session
+cannot end as a success.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestrator.errors import CloudError
+import structlog
+
+from orchestrator import retry
+from orchestrator.errors import CloudError, Fenced, LedgerUnavailable
+from orchestrator.fleet import endings
 from orchestrator.ledger import journal, launches, sessions, things, work, workers
 from orchestrator.model.plan import Access
 from orchestrator.model.status import ResourceStatus
-from orchestrator.model.work import Claim, Done, Outcome, Park
+from orchestrator.model.work import Again, Claim, Done, Outcome, Park
+from orchestrator.ports import Compute
 from orchestrator.services import Services
 from orchestrator.steps.assume_role import free_chain
-from orchestrator.steps.view import View, look, remember
+from orchestrator.steps.source import VISIBLE_WITHIN
+from orchestrator.steps.view import View, look
 
-_LOOK_AGAIN = timedelta(seconds=10)
+log = structlog.get_logger(__name__)
+
+#: How long the gathered termination has to begin, and the worker then to end, before this step asks AWS itself.
+_GATHERED_WITHIN = timedelta(seconds=20)
+_ENDED_WITHIN = timedelta(minutes=3)
+_LOOK_AGAIN = timedelta(seconds=30)
+#: An instance that EC2 does not list is gone when it was launched longer ago than this.
+_FORGOTTEN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Left:
+    """Something is still there. `is_refused` says that AWS would not remove it; else it is on its way."""
+
+    what: str
+    is_refused: bool = False
 
 
 def teardown(services: Services, held: Claim) -> Outcome:
     """Carry the step out. See `orchestrator.steps`."""
-    view = look(services, held)
     with services.ledger.write() as tx:
         work.hold(tx, held)
         launches.cancel(tx, held.key, held.attempt)
-        if "tornAt" not in view.resource.state:
-            remember(tx, view, tornAt=tx.now.timestamp())
     view = look(services, held)
-    problems: list[str] = []
-    if (waiting := _worker(services, view, problems)) is not None:
-        return waiting
-    _order(services, view, problems)
-    _leftovers(services, view, problems)
-    began = datetime.fromtimestamp(view.resource.state["tornAt"], services.clock.now().tzinfo)
-    if problems and services.clock.now() - began < services.install.deadlines.removal:
-        return Park("removal", services.clock.now() + _LOOK_AGAIN, reason=problems[0])
-    _free_chain(services, view)
-    return Done(_final(services, view, problems))
-
-
-def _worker(services: Services, view: View, problems: list[str]) -> Outcome | None:
-    """Terminate the worker and wait until EC2 says that it is gone."""
-    with services.ledger.read() as tx:
-        alive = [
-            one
-            for one in things.of_session(
-                tx, view.session.id, ordinal=view.held.key.ordinal, kinds=["instance"], present=True
-            )
-            if one.cloud_id is not None
-        ]
-        known = {one.name: workers.get(tx, one.name) for one in alive}
-    waiting = []
-    for one in alive:
-        worker = known[one.name]
-        if worker is not None and worker.state == workers.TERMINATED:
-            with services.ledger.write() as tx:
-                things.removed(tx, view.session.id, "instance", one.name)
-            continue
-        waiting.append(one)
-    if not waiting:
-        return None
-    compute = services.cloud.compute(Access(account=waiting[0].account, region=waiting[0].region, role=waiting[0].role))
-    ids = [one.name for one in waiting]
-    try:
-        compute.terminate(ids)
-        seen = {one.instance_id: one.state for one in compute.workers(ids=ids)}
-    except CloudError as error:
-        problems.append(error.reason)
-        return Park("terminated", services.clock.now() + _LOOK_AGAIN, reason=error.reason)
+    now = services.clock.now()
+    is_late = now - _begun_at(view, now) >= services.install.deadlines.removal
+    worker = _left(services, view, _worker)
+    if worker is not None and not is_late:
+        return _park(held, "terminated", worker, now)
+    parts = (worker, _left(services, view, _order), _left(services, view, _leftovers))
+    left = [one for one in parts if one is not None]
+    if left and not is_late:
+        return _park(held, "removal", left[0], now)
     with services.ledger.write() as tx:
-        for instance in ids:
-            if instance in seen:
-                workers.seen(tx, instance, seen[instance])
-                if seen[instance] == workers.TERMINATED:
-                    things.removed(tx, view.session.id, "instance", instance)
-    if all(seen.get(instance) == workers.TERMINATED for instance in ids):
+        work.hold(tx, held)
+        woken = free_chain(tx, view)
+    services.dispatch.drive(woken)
+    return _end(services, view, left)
+
+
+def _begun_at(view: View, now: datetime) -> datetime:
+    return view.held.begun_at or now
+
+
+def _left(services: Services, view: View, remove: Callable[[Services, View], Left | None]) -> Left | None:
+    """Remove one kind of thing. Whatever goes wrong is something left: a teardown has to come to its end."""
+    try:
+        return remove(services, view)
+    except (Fenced, LedgerUnavailable):
+        raise
+    except CloudError as error:
+        return Left(error.reason, is_refused=True)
+    except Exception as error:
+        log.exception("removal failed", session_id=view.session.id, ordinal=view.held.key.ordinal)
+        return Left(f"internal error while removing ({type(error).__name__})", is_refused=True)
+
+
+def _park(held: Claim, wait_for: str, left: Left, now: datetime) -> Park:
+    if left.is_refused:
+        return Park(wait_for, now + retry.REMOVAL.delay(held.tries), reason=left.what, is_retry=True)
+    return Park(wait_for, now + _LOOK_AGAIN)
+
+
+# --- the worker ---------------------------------------------------------------------------------------------------
+
+
+def _worker(services: Services, view: View) -> Left | None:
+    """Have the worker terminated and wait until EC2 says that it is gone."""
+    session = view.session.id
+    with services.ledger.write() as tx:
+        work.hold(tx, view.held)
+        living: list[workers.Worker] = []
+        for thing in things.of_session(tx, session, ordinal=view.held.key.ordinal, kinds=["instance"], present=True):
+            worker = workers.get(tx, thing.name)
+            if worker is not None and worker.state == workers.TERMINATED:
+                things.removed(tx, session, "instance", thing.name)
+            elif worker is not None:
+                living.append(worker)
+        places = {(one.account, one.region) for one in living if one.state in endings.LIVING}
+        asked = [place for place in sorted(places) if endings.ask(tx, *place)]
+    if not living:
         return None
-    return Park("terminated", services.clock.now() + _LOOK_AGAIN)
+    now = services.clock.now()
+    waited = now - _begun_at(view, now)
+    if waited < _GATHERED_WITHIN or (not places and waited < _ENDED_WITHIN):
+        for place in asked:
+            services.dispatch.terminate(*place)
+        return Left("the worker is being terminated")
+    return _end_myself(services, view, living)
 
 
-def _order(services: Services, view: View, problems: list[str]) -> None:
+def _end_myself(services: Services, view: View, living: list[workers.Worker]) -> Left | None:
+    """Terminate without gathering and look at once, because the gathered way has not led to the end."""
+    left: Left | None = None
+    for one in living:
+        compute = services.cloud.compute(Access(account=one.account, region=one.region, role=one.role))
+        compute.terminate([one.instance_id])
+        state = next((seen.state for seen in compute.workers(ids=[one.instance_id])), None)
+        with services.ledger.write() as tx:
+            work.hold(tx, view.held)
+            if state == workers.TERMINATED or (state is None and tx.now - one.launched_at >= _FORGOTTEN):
+                endings.note_gone(tx, view.session.id, one.instance_id)
+                continue
+            if state is not None:
+                workers.seen(tx, one.instance_id, state)
+        left = Left(f"worker {one.instance_id} is still {state or 'not listed'}")
+    return left
+
+
+# --- everything else ----------------------------------------------------------------------------------------------
+
+
+def _order(services: Services, view: View) -> Left | None:
+    """Remove the order with its stop and its result."""
     with services.ledger.read() as tx:
         orders = things.of_session(tx, view.session.id, ordinal=view.held.key.ordinal, kinds=["order"], present=True)
     for one in orders:
-        try:
-            services.cloud.orders().absent(view.session.id, one.name)
-        except CloudError as error:
-            problems.append(error.reason)
-            continue
+        services.cloud.orders().absent(view.session.id, one.name)
         with services.ledger.write() as tx:
             things.removed(tx, view.session.id, "order", one.name)
+    return None
 
 
-def _leftovers(services: Services, view: View, problems: list[str]) -> None:
-    """Remove snapshots that nothing needs any more, and volumes of a restore that did not succeed."""
-    succeeded = view.resource.outcome in ("success", "warning")
-    place = view.plan.operation
+def _leftovers(services: Services, view: View) -> Left | None:
+    """Remove snapshots and volumes that nothing needs any more."""
     session, ordinal = view.session.id, view.held.key.ordinal
     with services.ledger.read() as tx:
-        present = things.of_session(tx, session, ordinal=ordinal, kinds=["volume", "snapshot", "launch"], present=True)
-    if not present:
-        return
-    compute = services.cloud.compute(place)
-    marks = view.tags(services.install.id)
-    try:
-        if any(one.state == things.INTENDED for one in present):
-            # Something was about to be made when a process died: the tags say whether it was.
-            for snapshot in compute.snapshots(tags=marks):
-                compute.absent_snapshot(snapshot.snapshot_id)
-            if not succeeded:
-                for volume in compute.volumes(tags=marks):
-                    compute.absent_volume(volume.volume_id)
-        for one in present:
-            if one.kind == "volume" and succeeded:
-                continue
-            if one.cloud_id is not None and one.kind == "snapshot":
-                compute.absent_snapshot(one.cloud_id)
-            elif one.cloud_id is not None and one.kind == "volume":
-                compute.absent_volume(one.cloud_id)
-            with services.ledger.write() as tx:
-                things.removed(tx, session, one.kind, one.name)
-    except CloudError as error:
-        problems.append(error.reason)
-
-
-def _free_chain(services: Services, view: View) -> None:
-    with services.ledger.write() as tx:
-        woken = free_chain(tx, view)
-    services.dispatch.drive(woken)
-
-
-def _final(services: Services, view: View, problems: list[str]) -> ResourceStatus:
-    outcome = ResourceStatus(view.resource.outcome or "failed")
-    if problems and outcome is ResourceStatus.SUCCESS:
-        outcome = ResourceStatus.WARNING
+        all_present = things.of_session(
+            tx, session, ordinal=ordinal, kinds=["volume", "snapshot", "launch"], present=True
+        )
+    present = [one for one in all_present if not one.keep]
+    if not present and "unsure" not in view.resource.state:
+        return None
+    compute = services.cloud.compute(view.plan.operation)
+    kept = {one.cloud_id for one in all_present if one.keep}
+    young = _unseen(services, view, compute, present, kept)
+    left: Left | None = None
+    for one in present:
+        if one in young:
+            left = Left(f"what was asked for may become visible: {one.kind} {one.name}")
+            continue
+        if one.cloud_id is not None:
+            _absent(compute, one.kind, one.cloud_id)
         with services.ledger.write() as tx:
-            sessions.remember(tx, view.held.key, outcome="warning", reason=f"could not be removed: {problems[0]}")
-            journal.write(
-                tx, view.session.id, f"not removed: {problems[0]}", ordinal=view.held.key.ordinal, level="error"
+            things.removed(tx, session, one.kind, one.name)
+    return left
+
+
+def _unseen(
+    services: Services, view: View, compute: Compute, present: list[things.Thing], kept: set[str | None]
+) -> list[things.Thing]:
+    """Remove by its tags whatever calls without an answer have made.
+
+    Returns the intents that are too young to conclude from an empty list that nothing was made.
+    """
+    intents = [one for one in present if one.state == things.INTENDED]
+    if not intents and "unsure" not in view.resource.state:
+        return []
+    marks = view.tags(services.install.id)
+    found = [("snapshot", one.snapshot_id) for one in compute.snapshots(tags=marks)]
+    if any(one.kind == "volume" for one in intents):
+        found += [("volume", one.volume_id) for one in compute.volumes(tags=marks)]
+    known = {one.cloud_id for one in present} | kept
+    for kind, cloud_id in found:
+        if cloud_id not in known:
+            _remove_found(services, view, compute, kind, cloud_id)
+    now = services.clock.now()
+    return [one for one in intents if now - (one.intended_at or now) < VISIBLE_WITHIN]
+
+
+def _remove_found(services: Services, view: View, compute: Compute, kind: str, cloud_id: str) -> None:
+    """Remove something that no answer told of; the receipt shall know it all the same."""
+    session = view.session.id
+    with services.ledger.write() as tx:
+        work.hold(tx, view.held)
+        things.intend(tx, view.thing(kind, cloud_id))
+        things.created(tx, session, kind, cloud_id, cloud_id=cloud_id)
+    _absent(compute, kind, cloud_id)
+    with services.ledger.write() as tx:
+        things.removed(tx, session, kind, cloud_id)
+
+
+def _absent(compute: Compute, kind: str, cloud_id: str) -> None:
+    if kind == "volume":
+        compute.absent_volume(cloud_id)
+    elif kind == "snapshot":
+        compute.absent_snapshot(cloud_id)
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+def _end(services: Services, view: View, left: list[Left]) -> Outcome:
+    """Give the resource its final status, or another attempt if the request allows one."""
+    outcome = ResourceStatus(view.resource.outcome or "failed")
+    allowed = view.session.request.retry
+    if not left:
+        is_over = view.session.is_stopping or view.held.attempt >= allowed.attempts
+        if outcome is not ResourceStatus.FAILED or is_over:
+            return Done(outcome)
+        return Again(services.clock.now() + timedelta(seconds=allowed.delay))
+    with services.ledger.write() as tx:
+        work.hold(tx, view.held)
+        journal.write(tx, view.session.id, f"not removed: {left[0].what}", ordinal=view.held.key.ordinal, level="error")
+        if outcome is ResourceStatus.SUCCESS:
+            sessions.remember(
+                tx,
+                view.held.key,
+                outcome="warning",
+                reason=f"could not be removed: {left[0].what}"[:2000],
+                remedy="See the session's receipt for what remains; it is tried again until it is gone",
             )
-    return outcome
+    return Done(ResourceStatus.WARNING if outcome is ResourceStatus.SUCCESS else outcome)
