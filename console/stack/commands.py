@@ -14,7 +14,7 @@ from console.cli.exits import CommandError, Exit, Problem
 from console.output import Format, console, document, emit, fields, note
 from console.stack import down as ending, up as starting
 from console.stack.layout import Layout
-from console.stack.plan import Ports, make_plan
+from console.stack.plan import Ports, PortTaken, make_plan
 from console.stack.supervisor import NotStarted
 
 StateDir = Annotated[
@@ -60,9 +60,9 @@ def up(  # noqa: PLR0917 - typer's options, always given by name
         else:
             starting.in_foreground(layout, plan, lambda started: _tell(started, detached=False))
     except NotStarted as error:
-        raise CommandError(
-            Exit.REFUSED, *[Problem(reason=reason) for reason in error.reasons], title="the stack was not started"
-        ) from None
+        raise _not_started(*[Problem(reason=reason) for reason in error.reasons]) from None
+    except PortTaken as error:
+        raise _not_started(Problem(reason=str(error), remedy="Name another one, or 0 for a free one")) from None
 
 
 def down(state_dir: StateDir = None) -> None:
@@ -98,6 +98,10 @@ def env(
         typer.echo(f"export {name}={shlex.quote(value)}")
     # a session token of another life would be sent along with these keys
     typer.echo("unset AWS_SESSION_TOKEN AWS_PROFILE")
+
+
+def _not_started(*problems: Problem) -> CommandError:
+    return CommandError(Exit.REFUSED, *problems, title="the stack was not started")
 
 
 def _tell(started: starting.Started, *, detached: bool) -> None:

@@ -31,6 +31,10 @@ maxmemory-policy noeviction
 """
 
 
+class PortTaken(RuntimeError):
+    """A port that was asked for is not free; the message names it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """The choices of one run. Durations are in seconds."""
@@ -94,7 +98,7 @@ def make_plan(
 ) -> Plan:
     """Choose ports and a password: those of the last run where they can be had, so that open shells stay right.
 
-    Raises `OSError` when a port that was asked for is taken.
+    Raises `PortTaken`.
     """
     earlier = _earlier(layout)
     broker = urlsplit(str(earlier.get("broker_url", "")))
@@ -124,18 +128,19 @@ def _quoted(path: Path) -> str:
 
 def _port(asked: int | None, preferred: int | None) -> int:
     if asked:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((_HOST, asked))
-        return asked
-    for candidate in (preferred if asked is None else None, 0):
-        if candidate is None:
-            continue
+        if not (found := _free(asked)):
+            raise PortTaken(f"port {asked} is taken")
+        return found
+    return (asked is None and preferred and _free(preferred)) or _free(0)
+
+
+def _free(port: int) -> int:
+    """Return the port, or any when it is 0; 0 when it is taken."""
+    with socket.socket() as probe:
+        # a port whose last connections are still fading away can be had
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((_HOST, candidate))
-                return int(probe.getsockname()[1])
+            probe.bind((_HOST, port))
         except OSError:
-            continue
-    raise OSError("this machine has no free port")
+            return 0
+        return int(probe.getsockname()[1])

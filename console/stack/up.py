@@ -101,9 +101,8 @@ def detached(layout: Layout, plan: Plan) -> Started:
             process.terminate()
             process.wait()
             raise
-    document: dict[str, Any] = (
-        json.loads(line) if line else {"error": f"the supervisor ended at its start; see {log_path}"}
-    )
+    unheard = {"error": f"the supervisor ended at its start; see {log_path}"}
+    document: dict[str, Any] = json.loads(line) if line else unheard
     if "error" in document:
         process.wait()
         raise NotStarted(document["error"])
