@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+from localcloud.blocks.calls import read_block_call
 from localcloud.call import Call
 from localcloud.errors import AwsError
 
@@ -148,7 +149,7 @@ def decode(request: Request, *, service: str, region: str) -> Call:
     )
     if service == "s3":
         _decode_s3(call, request)
-    else:
+    elif service != "ebs" or not _decode_block(call, request):
         _decode_modelled(call, request, name)
     return call
 
@@ -210,6 +211,18 @@ def _s3_modelled(request: Request) -> str:
     except HTTPException:
         raise AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.", 405) from None
     return str(operation.name)
+
+
+def _decode_block(call: Call, request: Request) -> bool:
+    """Read a call for a single block; False when it is another one."""
+    try:
+        found = read_block_call(request.method, request.raw_path, request.raw_query, request.headers)
+    except ValueError:
+        raise AwsError("MalformedInput", "a header that must be a number is not one") from None
+    if found is None:
+        return False
+    call.operation, call.parameters = found
+    return True
 
 
 def _decode_modelled(call: Call, request: Request, name: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 
+from localcloud.filepart import FilePart
 from localcloud.overlay import ConnectionCut, Overlay
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,10 @@ class Handler(MotoRequestHandler):
         lines.append(f"Connection: {'close' if self.close_connection else 'keep-alive'}")
         waiting = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
         try:
+            if isinstance(chunks, FilePart) and not bodiless and not chunked:
+                self.connection.sendall(waiting, socket.MSG_MORE)
+                chunks.send(self.connection)
+                return
             for chunk in chunks:
                 if bodiless or not chunk:
                     continue

@@ -29,7 +29,7 @@ from localcloud.identity import Identities, Identity
 from localcloud.metadata import Metadata
 from localcloud.moto_behaviour import SENDER
 from localcloud.settings import Settings
-from localcloud.sigv4 import read_signature, verify
+from localcloud.sigv4 import Signature, read_signature, verify
 from localcloud.tokens import Tokens
 
 _log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Overlay:
             if signature is None:
                 raise AwsError("MissingAuthenticationToken", "Request is missing Authentication Token")  # noqa: TRY301
             service, region = signature.service, signature.region
-            identity = self._identify(request)
+            identity = self._identify(request, signature)
             account = identity.principal.account
             call = decode(request, service=service, region=region)
             operation = call.name
@@ -141,10 +141,7 @@ class Overlay:
             )
         return reply
 
-    def _identify(self, request: Request) -> Identity:
-        signature = read_signature(request.headers, request.raw_query)
-        if signature is None:
-            raise AwsError("MissingAuthenticationToken", "Request is missing Authentication Token")
+    def _identify(self, request: Request, signature: Signature) -> Identity:
         identity = self._identities.resolve(signature.access_key, signature.token)
         verify(
             signature,

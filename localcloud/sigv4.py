@@ -138,10 +138,7 @@ def verify(
 
 
 def _check_time(signature: Signature, now: float) -> None:
-    try:
-        moment = datetime.strptime(signature.moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        raise AwsError("IncompleteSignature", "X-Amz-Date is missing or not of the form 20261123T120000Z") from None
+    moment = _seconds(signature.moment)
     if signature.presigned:
         if now > moment + signature.expires:
             raise AwsError("AccessDenied", "Request has expired")
@@ -149,6 +146,14 @@ def _check_time(signature: Signature, now: float) -> None:
         raise AwsError(
             "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
         )
+
+
+@lru_cache(maxsize=64)
+def _seconds(moment: str) -> float:
+    try:
+        return datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise AwsError("IncompleteSignature", "X-Amz-Date is missing or not of the form 20261123T120000Z") from None
 
 
 def _payload_hash(signature: Signature, headers: Mapping[str, str], body: bytes) -> str:

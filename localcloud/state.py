@@ -28,7 +28,10 @@ def ec2(account: str, region: str) -> Any:
     """Return moto's EC2 backend of an account and Region. Raises KeyError for an unknown Region."""
     from moto.ec2.models import ec2_backends
 
-    return ec2_backends[account][region]
+    # moto looks under a lock whether it must make the backend; every call of every service comes here.
+    known = dict.get(ec2_backends, account)
+    found = None if known is None else dict.get(known, region)
+    return found if found is not None else ec2_backends[account][region]
 
 
 def ec2_regions() -> Iterator[tuple[str, str, Any]]:

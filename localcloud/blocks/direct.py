@@ -51,13 +51,14 @@ class DirectApi:
             raise refusals.invalid(
                 "INVALID_BLOCK_TOKEN", f"The block token for block {index} is not valid or has expired."
             ) from None
-        found = self._store.read(snapshot_record(snapshot).content, index)
+        found = self._store.open(snapshot_record(snapshot).content, index)
         if found is None:
             # Deleted since it was looked up.
             raise refusals.not_found(snapshot_id)
-        data, digest = found
+        digest, data = found
         headers = [
             ("Content-Type", "application/octet-stream"),
+            ("Content-Length", str(BLOCK)),
             ("x-amz-Data-Length", str(BLOCK)),
             ("x-amz-Checksum", base64.b64encode(digest).decode()),
             ("x-amz-Checksum-Algorithm", _ALGORITHM),

@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localcloud.blocks.sparse import data_ranges, punch, read_padded, write_all
+from localcloud.filepart import FilePart
 
 #: Bytes of a block.
 BLOCK: Final = 512 * 1024
 #: Blocks of one GiB of a volume.
 PER_GIB: Final = 2048
+_ZEROS: Final = bytes(BLOCK)
 #: Digest of a block of zeros; such blocks take no space.
-ZERO_DIGEST: Final = sha256(bytes(BLOCK)).digest()
+ZERO_DIGEST: Final = sha256(_ZEROS).digest()
 _DIGEST: Final = 32
 #: Blocks of a file: one TiB.
 _SEGMENT: Final = 1 << 21
@@ -58,22 +60,21 @@ class Layer:
             self._punch(path, offset)
         self._write_digest(index, digest)
 
-    def read(self, index: int) -> bytes:
-        """Return a block. Raises FileNotFoundError when the layer has been removed."""
+    def open(self, index: int) -> tuple[bytes, FilePart | bytes] | None:
+        """Return digest and data of a block, or None when it was not written; a `FilePart` is the caller's to close.
+
+        Raises FileNotFoundError when the layer has been removed.
+        """
+        digest = self.digest(index)
+        if digest is None:
+            return None
+        if digest == ZERO_DIGEST:
+            return digest, _ZEROS
         path, offset = self._place(index)
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            if self.digest(index) == ZERO_DIGEST:
-                return bytes(BLOCK)
-            raise
-        try:
-            return read_padded(descriptor, BLOCK, offset)
-        finally:
-            os.close(descriptor)
+        return digest, FilePart(os.open(path, os.O_RDONLY), offset, BLOCK)
 
     def digest(self, index: int) -> bytes | None:
-        """Return the digest of a block, or None when it was not written. Raises FileNotFoundError as `read`."""
+        """Return the digest of a block, or None when it was not written. Raises FileNotFoundError as `open`."""
         descriptor = os.open(self._sums, os.O_RDONLY)
         try:
             digest = os.pread(descriptor, _DIGEST, index * _DIGEST)

@@ -52,9 +52,7 @@ def export_file(store: Store, content: Content, file: Path, size: int) -> int:
     with file.open("xb") as target:
         os.ftruncate(target.fileno(), size)
         for index in blocks:
-            found = store.read(content, index)
-            if found is not None:
-                write_all(target.fileno(), found[0], index * BLOCK)
+            write_all(target.fileno(), store.read(content, index), index * BLOCK)
     return len(blocks)
 
 
@@ -67,8 +65,7 @@ def differing_blocks(store: Store, content: Content, file: Path, size: int) -> I
         length = os.fstat(source.fileno()).st_size
         blocks = set(content.freeze().indexes.tolist()) | set(_written_blocks(source.fileno(), length))
         for index in sorted(blocks):
-            found = store.read(content, index) if index * BLOCK < size else None
-            held = found[0] if found is not None else bytes(BLOCK)
+            held = store.read(content, index) if index * BLOCK < size else bytes(BLOCK)
             if held != read_padded(source.fileno(), BLOCK, index * BLOCK):
                 yield index
 

@@ -13,8 +13,9 @@ from typing import Final
 
 import numpy as np
 
-from localcloud.blocks.layers import Layer
+from localcloud.blocks.layers import BLOCK, Layer
 from localcloud.blocks.maps import EMPTY, BlockMap
+from localcloud.filepart import FilePart
 
 _STRIPES: Final = 64
 
@@ -137,30 +138,38 @@ class Store:
         content.seal()
         return content
 
-    def layer(self, number: int) -> Layer:
-        """Return a layer by its number. Raises KeyError when it is gone."""
-        return self._layers[number]
+    def open(self, content: Content, index: int) -> tuple[bytes, FilePart | bytes] | None:
+        """Return digest and data of a frozen block, or None when it was never written or the content is gone.
 
-    def read(self, content: Content, index: int) -> tuple[bytes, bytes] | None:
-        """Return (data, digest) of a frozen block, or None when it was never written or the content is gone."""
-        while True:
-            blocks = content.blocks
-            number = blocks.layer_of(index)
-            layer = self._layers.get(number) if number is not None else None
-            try:
-                digest = layer.digest(index) if layer is not None else None
-                found = (layer.read(index), digest) if layer is not None and digest is not None else None
-            except FileNotFoundError:
-                found = None
-            # A map that was given up meanwhile may have lost its bytes while they were read.
-            if content.blocks is blocks:
-                return found
+        A `FilePart` is the caller's to close.
+        """
+        layer = self._layer_of(content, index)
+        try:
+            return None if layer is None else layer.open(index)
+        except FileNotFoundError:
+            return None
+
+    def read(self, content: Content, index: int) -> bytes:
+        """Return a frozen block; zeros where nothing was ever written."""
+        found = self.open(content, index)
+        if found is None:
+            return bytes(BLOCK)
+        data = found[1]
+        if isinstance(data, bytes):
+            return data
+        try:
+            return b"".join(data)
+        finally:
+            data.close()
 
     def digest(self, content: Content, index: int) -> bytes | None:
         """Return the digest of a frozen block, or None when it was never written."""
-        number = content.blocks.layer_of(index)
-        layer = self._layers.get(number) if number is not None else None
+        layer = self._layer_of(content, index)
         return None if layer is None else layer.digest(index)
+
+    def _layer_of(self, content: Content, index: int) -> Layer | None:
+        number = content.blocks.layer_of(index)
+        return None if number is None else self._layers.get(number)
 
     def drop(self, content: Content) -> None:
         """Forget a content and give back what no other one shares. May be called again."""
