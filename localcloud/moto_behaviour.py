@@ -43,6 +43,7 @@ def install() -> None:
     _every_instance_gets_its_profile()
     _messages_carry_their_sender()
     _bucket_policies_are_ours()
+    _profiles_are_listed_by_path()
 
 
 def replace(owner: type, name: str, function: Any) -> None:
@@ -151,3 +152,16 @@ def _bucket_policies_are_ours() -> None:
 
     # moto judges bucket policies without principals or most conditions; `authority` has judged already.
     replace(FakeBucket, "get_permission", lambda _self, _action, _resource: PermissionResult.NEUTRAL)
+
+
+def _profiles_are_listed_by_path() -> None:
+    from moto.core.responses import ActionResult
+    from moto.iam.responses import IamResponse
+
+    def list_instance_profiles(self: Any) -> Any:
+        # moto lists all of them whatever the path.
+        prefix = self._get_param("PathPrefix") or "/"  # noqa: SLF001 - moto's own way to a parameter
+        found = [one for one in self.backend.get_instance_profiles() if (one.path or "/").startswith(prefix)]
+        return ActionResult({"InstanceProfiles": found})
+
+    replace(IamResponse, "list_instance_profiles", list_instance_profiles)
