@@ -41,9 +41,7 @@ def test_nobody_needs_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
     announce_ready()
 
 
-def test_a_socket_with_a_path_is_systemds(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_socket_with_a_path_is_systemds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Systemd's own socket is a file."""
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
