@@ -28,6 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument(
         "--profile-delay", type=float, default=0.0, help="seconds until a new instance profile is visible"
     )
+    serve.add_argument("--snapshot", type=float, default=0.5, help="seconds from pending to completed of a snapshot")
+    serve.add_argument("--volume", type=float, default=0.2, help="seconds from creating to available of a volume")
+    serve.add_argument(
+        "--block-rate", type=int, default=0, help="EBS direct calls a second for blocks; AWS: 1000, 0: as many as come"
+    )
     serve.add_argument(
         "--fleet", action=argparse.BooleanOptionalAction, default=True, help="run real agents on instances that ask so"
     )
@@ -37,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
             boot=timedelta(seconds=given.boot),
             shutdown=timedelta(seconds=given.shutdown),
             profile_delay=timedelta(seconds=given.profile_delay),
+            snapshot=timedelta(seconds=given.snapshot),
+            volume=timedelta(seconds=given.volume),
+            block_rate=given.block_rate,
             control_account=given.control_account,
         )
     except ValueError as error:

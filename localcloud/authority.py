@@ -124,7 +124,12 @@ def denied(call: Call, identity: Identity, demand: Demand) -> AwsError:
     message = f"User: {identity.principal.arn} is not authorized to perform: {demand.action}"
     if demand.resource != "*":
         message += f" on resource: {demand.resource}"
-    return AwsError(_DENIED_CODES.get(call.service, "AccessDenied"), message, _DENIED_STATUSES.get(call.service, 403))
+    return AwsError(
+        _DENIED_CODES.get(call.service, "AccessDenied"),
+        message,
+        _DENIED_STATUSES.get(call.service, 403),
+        reason="UNAUTHORIZED_ACCOUNT" if call.service == "ebs" else None,
+    )
 
 
 def identity_documents(identity: Identity) -> list[Document]:

@@ -7,7 +7,8 @@ A rule names an operation (`ec2:RunInstances`; `*` is a wildcard), a kind, and h
 - `reset`: the connection is cut before anything happened;
 - `reset-after`: the call is carried out, then the connection is cut: the effect is there, the answer lost;
 - `throttle`: a token bucket of `burst` calls that refills with `rate` a second; an empty one answers
-  `RequestLimitExceeded` (503, EC2) or `Throttling` (400, others), per account and Region.
+  as the service does (EC2: `RequestLimitExceeded`, S3: `SlowDown`, EBS direct: `RequestThrottledException`, others:
+  `Throttling`), per account and Region.
 """
 
 from __future__ import annotations
@@ -197,6 +198,8 @@ class Faults:
             verdict.error = AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
         elif call.service == "s3":
             verdict.error = AwsError("SlowDown", "Please reduce your request rate.", 503)
+        elif call.service == "ebs":
+            verdict.error = AwsError("RequestThrottledException", "Rate exceeded.", 400, reason="ACCOUNT_THROTTLED")
         else:
             verdict.error = AwsError("Throttling", "Rate exceeded", 400)
 
