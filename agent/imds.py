@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Final
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError
 
 _IPV4: Final = "http://169.254.169.254/"
 _IPV6: Final = "http://[fd00:ec2::254]/"
@@ -137,8 +137,8 @@ class Metadata:
         try:
             return self._http.request(method, self._address + path, headers=headers)
         except HTTPError as error:
-            # Its text would name the address and nothing a person could use.
-            raise MetadataError(f"the metadata service cannot be reached ({type(error).__name__})") from None
+            cause = error.reason if isinstance(error, MaxRetryError) and error.reason is not None else error
+            raise MetadataError(f"the metadata service cannot be reached ({type(cause).__name__})") from None
 
     @staticmethod
     def _text(answer: urllib3.BaseHTTPResponse, path: str) -> str:

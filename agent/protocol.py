@@ -342,7 +342,7 @@ class JobResult(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Message):
-    """One SQS message of an agent. `sequence` grows by one with each report of an instance and starts at 1.
+    """One SQS message of an agent. `sequence` grows with each report of an instance, also when its agent restarts.
 
     `fence` is the order's (0 before there is one). `progress` comes with kind `progress`, `result` with `result`.
     `user_id` is the sender's `aws:userid`; the listener believes it only when SQS attached the same `SenderId`.
