@@ -160,7 +160,7 @@ def _profiles_are_listed_by_path() -> None:
 
     def list_instance_profiles(self: Any) -> Any:
         # moto lists all of them whatever the path.
-        prefix = self._get_param("PathPrefix") or "/"  # noqa: SLF001 - moto's own way to a parameter
+        prefix = self._get_param("PathPrefix") or "/"
         found = [one for one in self.backend.get_instance_profiles() if (one.path or "/").startswith(prefix)]
         return ActionResult({"InstanceProfiles": found})
 
