@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from agent.version import VERSION
 
 if TYPE_CHECKING:
-    from agent.jobthread import Jobs
+    from agent.jobrun import Jobs
 
 
 _FAILED: Final = 70
@@ -71,7 +71,7 @@ def run() -> None:
     try:
         status = main()
     except Exception as error:  # noqa: BLE001 - the last line of defence: the console says where, without secrets
-        from agent.jobthread import where
+        from agent.jobrun import where
 
         logging.getLogger("agent").error("the agent failed: %s", where(error))  # noqa: TRY400
         status = _FAILED

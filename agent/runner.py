@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from agent.channel import Channel, ChannelError, NotThere
 from agent.clock import Clock, Event, Mailbox
 from agent.imds import Identity, MetadataError
-from agent.jobthread import Jobs, JobThread
+from agent.jobrun import JobRun, Jobs, in_thread
 from agent.protocol import (
     JOB_MESSAGES,
     PROTOCOL_VERSION,
@@ -77,7 +77,7 @@ class Means:
     """What a life needs: who it asks, how it speaks, what it can do.
 
     `connect` makes the channel of a boot document. `session` is the worker's own AWS identity and `endpoint_url` the
-    AWS endpoint, both for jobs. `chance` returns a number from 0 up to 1.
+    AWS endpoint, both for jobs. `spawn` starts a job beside the caller. `chance` returns a number from 0 up to 1.
     """
 
     machine: Machine
@@ -88,6 +88,7 @@ class Means:
     mailbox: Mailbox
     version: str
     endpoint_url: str | None = None
+    spawn: Callable[[JobRun], None] = in_thread
     chance: Callable[[], float] = random.random
 
 
@@ -208,7 +209,7 @@ class Runner:
             raise ProtocolError("Order: field 'session' is not the session of the user data")
         message: Any = JOB_MESSAGES[order.job_name].from_dict(order.job)
         deadline = parse_time(order.deadline)
-        job = JobThread(
+        job = JobRun(
             name=order.job_name,
             function=function,
             message=message,
@@ -218,7 +219,9 @@ class Runner:
             endpoint_url=self._means.endpoint_url,
         )
         _log.info("job %s, attempt %d, until %s", order.job_name, order.attempt, order.deadline)
-        watch = Watch(job, channel, reporter, self._clock, self._means.mailbox, boot=boot, deadline=deadline)
+        watch = Watch(
+            job, self._means.spawn, channel, reporter, self._clock, self._means.mailbox, boot=boot, deadline=deadline
+        )
         result = watch.until_ended()
         self._told_to_end = watch.told_to_end
         return result

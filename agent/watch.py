@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from agent.channel import Channel, ChannelError
 from agent.clock import Clock, Event, Mailbox
-from agent.jobthread import JobThread
+from agent.jobrun import JobRun
 from agent.protocol import Boot, JobResult, format_time
 from agent.reporter import Reporter
 
@@ -39,7 +40,8 @@ class Watch:
 
     def __init__(
         self,
-        job: JobThread,
+        job: JobRun,
+        spawn: Callable[[JobRun], None],
         channel: Channel,
         reporter: Reporter,
         clock: Clock,
@@ -49,6 +51,7 @@ class Watch:
         deadline: datetime,
     ) -> None:
         self._job = job
+        self._spawn = spawn
         self._channel = channel
         self._reporter = reporter
         self._clock = clock
@@ -67,7 +70,7 @@ class Watch:
         self._reporter.heard_at = now
         if self._seconds_left() <= 0:
             return self._past_deadline()
-        self._job.start()
+        self._spawn(self._job)
         while True:
             event = self._clock.wait(self._mailbox, self._pause(min(beat_at, look_at)))
             if event is Event.JOB_ENDED:

@@ -1,4 +1,4 @@
-"""A job in its thread: whatever it does, it ends as a `JobResult`."""
+"""A job under way, in a thread of its own: whatever it does, it ends as a `JobResult`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ JobFunction = Callable[[JobContext, Any], JobResult]
 Jobs = Mapping[str, JobFunction]
 
 
-class JobThread:
-    """One job at work. `result` is there once the mailbox has got `JOB_ENDED`."""
+class JobRun:
+    """One job under way. `result` is there once the mailbox has got `JOB_ENDED`."""
 
     def __init__(
         self,
@@ -50,12 +50,11 @@ class JobThread:
             progress=self._note,
             endpoint_url=endpoint_url,
         )
-        # A job that cannot be stopped must not keep the agent from ending.
-        self._thread = Thread(target=self._run, name=f"job-{name}", daemon=True)
 
-    def start(self) -> None:
-        """Start the job."""
-        self._thread.start()
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the job has been asked to stop."""
+        return self._stop.is_set()
 
     def stop(self) -> None:
         """Ask the job to stop."""
@@ -66,14 +65,15 @@ class JobThread:
         done, total = self._progress
         return Progress(done=done, total=total)
 
-    def _note(self, done: int, total: int) -> None:
-        self._progress = (done, total)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Do the job, in the caller's thread."""
         try:
             self.result = self._outcome()
         finally:
             self._mailbox.put(Event.JOB_ENDED)
+
+    def _note(self, done: int, total: int) -> None:
+        self._progress = (done, total)
 
     def _outcome(self) -> JobResult:
         try:
@@ -85,6 +85,11 @@ class JobThread:
         except BaseException as error:  # noqa: BLE001 - the last line of defence: the control plane hears a result
             return _internal_error(self.name, error)
         return result if isinstance(result, JobResult) else _internal_error(self.name, TypeError())
+
+
+def in_thread(job: JobRun) -> None:
+    """Start a job in a thread. One that cannot be stopped does not keep the agent from ending."""
+    Thread(target=job.run, name=f"job-{job.name}", daemon=True).start()
 
 
 def _internal_error(job: str, error: BaseException) -> JobResult:
