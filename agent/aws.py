@@ -7,6 +7,7 @@ talk to.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -60,9 +61,13 @@ class Access:
         )
 
     def endpoint(self, service: str) -> str:
-        """Return the address of a service in this Region, in whichever partition the Region is."""
-        if self.endpoint_url is not None:
-            return self.endpoint_url.rstrip("/")
+        """Return the address of a service in this Region, in whichever partition the Region is.
+
+        For the bulk clients, which are not botocore's; they honour the same environment variables as botocore.
+        """
+        chosen = self.endpoint_url or os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
+        if chosen is not None:
+            return chosen.rstrip("/")
         found = self.session.get_component("endpoint_resolver").construct_endpoint(service, self.region)
         return f"https://{found['hostname']}" if found else f"https://{service}.{self.region}.amazonaws.com"
 

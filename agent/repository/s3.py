@@ -54,7 +54,8 @@ def open_s3(url: str, access: Access) -> Objects:
         }
 
     # A name with a dot does not match the wildcard of S3's certificate.
-    virtual = access.endpoint_url is None and "." not in bucket
+    endpoint = access.endpoint("s3")
+    virtual = endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")) and "." not in bucket
     config: S3Config = {
         "region": access.region,
         "unsigned_payload": True,
@@ -63,7 +64,6 @@ def open_s3(url: str, access: Access) -> Objects:
         "virtual_hosted_style_request": virtual,
         "disable_bulk_delete": True,
     }
-    endpoint = access.endpoint("s3")
     config["endpoint"] = endpoint.replace("://", f"://{bucket}.", 1) if virtual else endpoint
     return Objects(
         S3Store(
