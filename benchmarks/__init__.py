@@ -1,0 +1,1 @@
+"""Side by side with peers, never as a timed test. `python -m benchmarks.orchestration --help` tells what can be run."""
