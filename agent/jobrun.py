@@ -47,7 +47,7 @@ class JobRun:
             session=session,
             worker_id=worker_id,
             stop=self._stop,
-            progress=self._note,
+            progress=self.note,
             endpoint_url=endpoint_url,
         )
 
@@ -72,7 +72,8 @@ class JobRun:
         finally:
             self._mailbox.put(Event.JOB_ENDED)
 
-    def _note(self, done: int, total: int) -> None:
+    def note(self, done: int, total: int) -> None:
+        """Take down how far the job is, in bytes; from any thread."""
         self._progress = (done, total)
 
     def _outcome(self) -> JobResult:

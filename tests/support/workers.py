@@ -2,67 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.protocol import (
-    BackupJob,
-    Boot,
-    DataAccess,
-    Order,
-    Report,
-    RepositoryRef,
-    ResourceRef,
-    format_time,
-    order_key,
-    result_key,
-    stop_key,
-    user_data,
-)
-from localcloud.fleet import PROGRAM
+from agent.protocol import Boot, Order, Report, order_key, result_key, stop_key, user_data
 from localcloud.server import CloudServer
 from localcloud.settings import Settings
 from orchestrator import policies
-from support.cloud import CONTROL_ACCOUNT, FAST, REGION, Keys, LocalCloud
+from support.agents import SESSION
+from support.cloud import CONTROL_ACCOUNT, FAST, REGION, LocalCloud
 from support.servers import wait_for
 
-SESSION = "s-01JD8ZQWB2M3N4P5Q6R7S8T9VA"
 BUCKET = "daywork-control-test"
 QUEUE = "daywork-reports"
 TINY = "support.tiny_agent:main"
-
-
-def backup_job(do: str) -> BackupJob:
-    """Return a job for the tiny agent."""
-    return BackupJob(
-        repository=RepositoryRef(url="s3://repository/main", region=REGION, kms_key="key"),
-        data=DataAccess(region=REGION),
-        resource=ResourceRef(account=CONTROL_ACCOUNT, region=REGION, id="i-0a1b2c3d4e5f60718"),
-        restore_point="rp-01JD8ZQWB2M3N4P5Q6R7S8T9VB",
-        created_at="2026-11-23T02:00:00.000Z",
-        volumes=(),
-        configuration={"do": do},
-    )
-
-
-def order(do: str, *, fence: int = 7, deadline: timedelta = timedelta(hours=1), now: datetime | None = None) -> Order:
-    """Return an order for the tiny agent."""
-    return Order(
-        session=SESSION,
-        attempt=1,
-        fence=fence,
-        job_name="ec2-backup",
-        deadline=format_time((now or datetime.now(UTC)) + deadline),
-        job=backup_job(do).to_dict(),
-    )
 
 
 @dataclass
@@ -195,6 +154,3 @@ def workers_on(directory: Path, *, agents: str | None = TINY, settings: Settings
                 yield prepare(cloud)
             finally:
                 cloud.close()
-
-
-__all__ = ["PROGRAM", "SESSION", "TINY", "Keys", "Workers", "json", "order", "workers_on"]
