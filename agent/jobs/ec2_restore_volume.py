@@ -10,9 +10,6 @@ are not written.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
@@ -22,19 +19,18 @@ import zstandard
 
 from agent.crew import Crew, Queue
 from agent.ebs import BLOCK, Ebs
-from agent.ebs_pace import DEFAULT_RATE
 from agent.jobs.context import JobContext, JobFailed
 from agent.jobs.failures import translated
-from agent.jobs.opening import Tally, blocks_of, repository_of
+from agent.jobs.opening import Means, Tally
 from agent.protocol import JobResult, RestoreVolume, RestoreVolumeJob
 from agent.repository.head import Head, Volume
 from agent.repository.layout import Chain
 from agent.repository.pack import BLOCK_ID
 from agent.repository.reader import LoadedPack, Wanted, by_pack, load_pack
 from agent.repository.repository import Repository
+from agent.repository.scratch import Scratch
 
 FETCHERS: Final = 4
-PUTTERS: Final = 32
 #: Blocks that a putter takes at a time, and how many such portions wait; they keep their packs in memory.
 _PORTION: Final = 8
 _WAITING: Final = 16
@@ -49,17 +45,17 @@ class _Portion:
 
 
 class _Digests:
-    """The ids of all written blocks by index, in a sparse unnamed file: memory does not grow with the volume."""
+    """The ids of all written blocks by index, in a sparse scratch file: memory does not grow with the volume."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._file = tempfile.TemporaryFile(prefix="daywork-digests-")  # noqa: SIM115 - closed by close
+        self._file = Scratch()
         self.count = 0
         self._lock = Lock()
 
     def note(self, index: int, block_id: bytes) -> None:
         """Note that a block was written."""
-        os.pwrite(self._file.fileno(), block_id, index * BLOCK_ID)
+        self._file.write(index * BLOCK_ID, block_id)
         with self._lock:
             self.count += 1
 
@@ -68,15 +64,12 @@ class _Digests:
         if not self.count:
             return None
         total = hashlib.sha256()
-        self._file.seek(0)
-        while chunk := self._file.read(_SCAN):
+        place = 0
+        while chunk := self._file.read(place, _SCAN):
+            place += len(chunk)
             rows = np.frombuffer(chunk, dtype=np.uint8).reshape(-1, BLOCK_ID)
             total.update(rows[rows.any(axis=1)].tobytes())
         return total.digest()
-
-    def close(self) -> None:
-        """Forget them."""
-        self._file.close()
 
 
 @dataclass
@@ -131,32 +124,32 @@ class _Run:
                 self.tally.add(BLOCK)
 
 
-def run(context: JobContext, job: RestoreVolumeJob, *, rate: float = DEFAULT_RATE, putters: int = PUTTERS) -> JobResult:
+def run(context: JobContext, job: RestoreVolumeJob, means: Means | None = None) -> JobResult:
     """Fill and complete the snapshots. Raises `JobFailed`, `JobStopped`."""
+    means = means or Means()
     with translated(), Crew(context.stop) as crew:
-        repository = repository_of(context, job.repository, create=False)
+        repository = means.repository(context, job.repository, create=False)
         chain = Chain(account=job.source.account, region=job.source.region, resource=job.source.id)
         head = repository.point(chain, job.restore_point)
         pairs = [(_volume(head, target), target) for target in job.volumes]
         tally = Tally(context.progress, sum(volume.blocks for volume, _ in pairs) * BLOCK)
-        ebs = blocks_of(context, job.data, threads=putters, pause=crew.pause, rate=rate)
+        ebs = means.blocks(context, job.data, threads=means.threads, pause=crew.pause)
         done = []
         for volume, target in pairs:
             crew.check()
-            with closing(_Digests()) as digests:
-                work = _Run(
-                    repository=repository,
-                    chain=chain,
-                    volume=volume,
-                    target=target,
-                    crew=crew,
-                    ebs=ebs,
-                    tally=tally,
-                    digests=digests,
-                    packs=crew.queue(FETCHERS),
-                    portions=crew.queue(_WAITING),
-                )
-                done.append(_restore(work, putters))
+            work = _Run(
+                repository=repository,
+                chain=chain,
+                volume=volume,
+                target=target,
+                crew=crew,
+                ebs=ebs,
+                tally=tally,
+                digests=_Digests(),
+                packs=crew.queue(FETCHERS),
+                portions=crew.queue(_WAITING),
+            )
+            done.append(_restore(work, means.threads))
         ebs.close()
     return JobResult(
         outcome="success",

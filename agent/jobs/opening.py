@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
+from typing import Protocol
 
 from agent.aws import reach
 from agent.ebs import Ebs
@@ -44,6 +46,29 @@ def blocks_of(
         endpoint_url=context.endpoint_url,
     )
     return Ebs(access, threads=threads, pace=Pace(rate, pause=pause), pause=pause)
+
+
+class OpenRepository(Protocol):
+    """Opens a job's repository; with `create`, makes it when it is not there yet."""
+
+    def __call__(self, context: JobContext, ref: RepositoryRef, *, create: bool) -> Repository:
+        """Return it. Raises `RepositoryError`."""
+
+
+class OpenBlocks(Protocol):
+    """Opens the block API for some threads; `pause` waits and raises when the job ends."""
+
+    def __call__(self, context: JobContext, data: DataAccess, *, threads: int, pause: Callable[[float], None]) -> Ebs:
+        """Return it; nothing is called yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a data job works with. `threads` read or write blocks at the same time."""
+
+    repository: OpenRepository = repository_of
+    blocks: OpenBlocks = blocks_of
+    threads: int = 32
 
 
 class Tally:

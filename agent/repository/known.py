@@ -1,19 +1,17 @@
 """Known blocks: block id to pack and slot, for any number of blocks in little memory.
 
-A hash table of 4 KiB buckets in an unnamed temporary file. Block ids are SHA-256, so their first bytes choose the
+A hash table of 4 KiB buckets in a scratch file. Block ids are SHA-256, so their first bytes choose the
 bucket evenly; a look-up reads one bucket and searches it for the whole id. The file is sparse and lives in the page
 cache; this process holds one byte for each bucket.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from agent.repository.layout import PACK_ID
 from agent.repository.pack import BLOCK_ID
+from agent.repository.scratch import Scratch
 
 _BUCKET: Final = 4096
 _ROW: Final = BLOCK_ID + PACK_ID + 2
@@ -23,7 +21,7 @@ _PLANNED: Final = _ROWS // 2
 
 
 class KnownBlocks:
-    """The table. Not thread-safe: its owner holds a lock. Use as a context manager, or `close`."""
+    """The table. Not thread-safe: its owner holds a lock."""
 
     def __init__(self, capacity: int) -> None:
         """Plan for `capacity` blocks; more are held too, only slower."""
@@ -32,31 +30,17 @@ class KnownBlocks:
             buckets *= 2
         self._mask = buckets - 1
         self._counts = bytearray(buckets)
-        self._file = tempfile.TemporaryFile(prefix="daywork-known-")  # noqa: SIM115 - closed by close
-        self._descriptor = self._file.fileno()
-        os.ftruncate(self._descriptor, buckets * _BUCKET)
+        self._file = Scratch(buckets * _BUCKET)
         self._rows = 0
 
     def __len__(self) -> int:
         return self._rows
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._file.close()
-
     def find(self, block_id: bytes) -> tuple[bytes, int] | None:
         """Return (pack id, slot) of a block, or None when it is not known."""
         bucket = self._first(block_id)
         while count := self._counts[bucket]:
-            page = os.pread(self._descriptor, count * _ROW, bucket * _BUCKET)
+            page = self._file.read(bucket * _BUCKET, count * _ROW)
             at = page.find(block_id)
             while at >= 0:
                 # A match across two rows is chance, if a very unlikely one.
@@ -77,7 +61,7 @@ class KnownBlocks:
         while self._counts[bucket] >= _ROWS:
             bucket = bucket + 1 & self._mask
         row = block_id + pack_id + slot.to_bytes(2, "little")
-        os.pwrite(self._descriptor, row, bucket * _BUCKET + self._counts[bucket] * _ROW)
+        self._file.write(bucket * _BUCKET + self._counts[bucket] * _ROW, row)
         self._counts[bucket] += 1
         self._rows += 1
 
