@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 import psycopg
+
 from support.servers import free_port, wait_for
 
 #: A test's data is thrown away, so nothing of it has to reach the disk.
