@@ -117,7 +117,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
         shown.add_column(name.upper(), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*[one if isinstance(one, Text) else cell(one) for one in row])
-    _print(screen, shown)
+    put(screen, shown)
 
 
 def fields(pairs: Iterable[tuple[str, object]]) -> None:
@@ -131,10 +131,11 @@ def fields(pairs: Iterable[tuple[str, object]]) -> None:
     for name, value in pairs:
         if value is not None:
             shown.add_row(Text(name), value if isinstance(value, Text) else cell(value))
-    _print(console(), shown)
+    put(console(), shown)
 
 
-def _print(screen: Console, what: Any) -> None:
+def put(screen: Console, what: Any) -> None:
+    """Print anything rich can show; in a pipe without the blanks that rich fills lines with."""
     if screen.is_terminal:
         screen.print(what)
         return

@@ -27,23 +27,31 @@ def plain(value: object, longest: int | None = None) -> str:
 
 def size(count: float) -> str:
     """Return bytes as people read them: `4.1 GiB`."""
-    value = float(count)
-    for unit in _UNITS:
-        if abs(value) < 1000 or unit == _UNITS[-1]:  # noqa: PLR2004 - 1000 KiB would be four digits wide
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+    number, unit = _scaled(count, _unit(count))
+    return f"{number} {unit}"
 
 
-def amount(done: int, total: int, unit: str) -> str:
-    """Return `4.1 of 10.0 GiB`, or counts of another unit; only what is done when the total is not known."""
+def amount(done: int, total: int, unit: str, between: str = " of ") -> str:
+    """Return `4.1 of 10.0 GiB`, both in the total's unit; only what is done when the total is not known."""
     if unit != "bytes":
-        return f"{done:,} of {total:,} {unit}" if total else f"{done:,} {unit}"
+        return f"{done:,}{between}{total:,} {unit}" if total else f"{done:,} {unit}"
     if not total:
         return size(done)
-    first, second = size(done), size(total)
-    number, own = first.split(" ")
-    return f"{number} of {second}" if own == second.split(" ")[1] else f"{first} of {second}"
+    number, _ = _scaled(done, _unit(total))
+    return f"{number}{between}{size(total)}"
+
+
+def _unit(count: float) -> int:
+    """Return the exponent of 1024 in which a number has three digits at most before the point."""
+    power = 0
+    while abs(count) >= 1000 and power < len(_UNITS) - 1:  # noqa: PLR2004 - 1000 KiB would be four digits wide
+        count /= 1024
+        power += 1
+    return power
+
+
+def _scaled(count: float, power: int) -> tuple[str, str]:
+    return f"{count / 1024**power:.{1 if power else 0}f}", _UNITS[power]
 
 
 def duration(span: timedelta | float) -> str:

@@ -72,14 +72,14 @@ def load(name: str) -> Any:
     """Import a row's command."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     found = getattr(importlib.import_module(module), attribute)
-    if not isinstance(found, typer.Typer):
-        single = typer.Typer(add_completion=False)
-        single.command(name)(found)
-        found = single
     # Help is printed plain: rich's would take three times as long to come.
-    found.rich_markup_mode = None
-    found._add_completion = False  # noqa: SLF001 - the root has it already
-    command = typer.main.get_command(found)
+    if isinstance(found, typer.Typer):
+        found.rich_markup_mode = None
+        command: Any = typer.main.get_group(found)
+    else:
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name)(found)
+        command = typer.main.get_command(single)
     command.name = name
     return command
 

@@ -13,11 +13,6 @@ app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 _SHOWN = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SHARED_CREDENTIALS_FILE")
 
 
-@app.callback()
-def _group() -> None:
-    """Look at the settings."""
-
-
 @app.command()
 def show(*, output: Output = Format.TABLE) -> None:
     """Show every setting, where it comes from, and the AWS variables that belong to it."""

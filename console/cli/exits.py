@@ -17,7 +17,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from console.output import console, document, emit_line
+from console.output import console, document, emit_line, put
 
 if TYPE_CHECKING:
     from orchestrator.errors import Refused
@@ -150,7 +150,7 @@ def report(error: CommandError, *, as_json: bool) -> None:
     screen = console(sys.stderr)
     head = Text("daywork: ", style="bold red")
     head.append(cell(error.title))
-    screen.print(head, soft_wrap=True)
+    put(screen, head)
     for problem in error.problems:
         _print_problem(screen, problem)
     if as_json:
@@ -176,11 +176,11 @@ def _print_problem(screen: Any, problem: Problem) -> None:
     if problem.field:
         line.append(cell(f"{problem.field}: ", style="bold"))
     line.append(cell(problem.reason))
-    screen.print(Padding(line, (0, 0, 0, 2)))
+    put(screen, Padding(line, (0, 0, 0, 2)))
     if problem.value is not None:
-        screen.print(Padding(Text("got  ", style="bright_black").append(cell(repr(problem.value))), (0, 0, 0, 4)))
+        put(screen, Padding(Text("got  ", style="bright_black").append(cell(repr(problem.value))), (0, 0, 0, 4)))
     if problem.remedy:
-        screen.print(Padding(Text("do   ", style="bright_black").append(cell(problem.remedy)), (0, 0, 0, 4)))
+        put(screen, Padding(Text("do   ", style="bright_black").append(cell(problem.remedy)), (0, 0, 0, 4)))
 
 
 def trace(error: BaseException) -> None:

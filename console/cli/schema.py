@@ -19,11 +19,6 @@ class Of(StrEnum):
     REGISTRY = "registry"
 
 
-@app.callback()
-def _group() -> None:
-    """Print the schemas of what this program reads."""
-
-
 @app.command()
 def export(
     of: Annotated[

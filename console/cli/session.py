@@ -77,7 +77,7 @@ def show(
 ) -> None:
     """Show a session's record: resources, workers, results, receipt."""
     from console.live.summary import receipt_line
-    from console.output import console
+    from console.output import console, put
     from orchestrator import records
     from orchestrator.ledger import registry
 
@@ -118,7 +118,7 @@ def show(
     for one in shown:
         _tell_trouble(one, names)
     typer.echo()
-    console().print(receipt_line(record["receipt"]))
+    put(console(), receipt_line(record["receipt"]))
 
 
 @app.command()
@@ -173,7 +173,7 @@ def log(
 def receipt(session: SessionId, *, output: Output = Format.TABLE) -> None:
     """Print what a session made, removed, kept and left behind."""
     from console.live.summary import receipt_line
-    from console.output import console
+    from console.output import console, put
     from orchestrator import records
     from orchestrator.ledger import sessions
 
@@ -204,7 +204,7 @@ def receipt(session: SessionId, *, output: Output = Format.TABLE) -> None:
     if rows:
         table(("what", "id", "account", "region", "made", "now", "removed"), rows)
         typer.echo()
-    console().print(receipt_line(found))
+    put(console(), receipt_line(found))
 
 
 app.command("watch")(watch)

@@ -49,7 +49,7 @@ def _watched(
     try:
         ended = look(ledger, session, stream=stream, as_json=as_lines, timeout=seconds)
     except KeyboardInterrupt:
-        note(f"\nLeft. The session goes on: daywork session watch {session}".lstrip("\n"))
+        note(f"Left. The session goes on: daywork session watch {session}")
         return Exit.DETACHED, None
     if ended.record is None:
         note(f"The time is over. The session goes on: daywork session watch {session}")

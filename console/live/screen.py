@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from textwrap import wrap
 from types import MappingProxyType
 
 from rich.cells import cell_len
@@ -17,9 +18,13 @@ from orchestrator.ledger.glance import Glance, Row
 from orchestrator.model.status import ResourceStatus
 
 _DIM = "bright_black"
-_BAR = 24
-_NARROW_BAR = 12
-_WIDE = 110
+
+#: Widths of columns, and of the gap between two.
+_BAR, _NARROW_BAR = 24, 12
+_RATE, _LEFT, _WORKER, _GAP = 11, 15, 25, 2
+
+#: How many lines a reason or a remedy may take.
+_MOST_WORDS = 3
 
 #: Lines that are not resources: header, bar, counts, blank lines, what is not shown, notes.
 _FRAME = 9
@@ -60,9 +65,9 @@ def draw(reading: Reading, screen: Size) -> list[Text]:
     lines = [_header(glance, screen), *_bar_line(reading, screen), _counts(glance), Text()]
     budget = screen.height - len(lines) - 4
     shown = 0
-    width = _widths(reading, screen)
+    columns = _columns(reading, screen)
     for row in glance.rows:
-        block = [_row(row, reading, width, screen), *_words_under(row, screen)]
+        block = [_row(row, reading, columns, screen), *_words_under(row, screen)]
         if len(block) > budget:
             break
         budget -= len(block)
@@ -132,23 +137,42 @@ def _counts(glance: Glance) -> Text:
 
 
 @dataclass(frozen=True)
-class _Widths:
+class _Columns:
+    """How wide each column is; rows with a bar and rows without one are aligned among themselves."""
+
     place: int
-    status: int
+    several: bool
+    busy: int
+    idle: int
+    bar: int
     amount: int
-    is_wide: bool
-    has_accounts: bool
+    rate: int
+    left: int
 
 
-def _widths(reading: Reading, screen: Size) -> _Widths:
+def _columns(reading: Reading, screen: Size) -> _Columns:
+    """Fit the columns to the screen: what matters least goes first when there is no room (worker, time left, rate)."""
     rows = reading.glance.rows
     several = len({(row.account, row.region) for row in rows}) > 1
-    return _Widths(
-        place=max((cell_len(_place(row, reading.names, several=several)) for row in rows), default=0),
-        status=max((len(_status(row)) for row in rows), default=0),
-        amount=max((len(amount(row.done, row.total, row.unit)) for row in rows if _has_bar(row)), default=0),
-        is_wide=screen.width >= _WIDE,
-        has_accounts=several,
+    busy = [row for row in rows if _is_busy(row)]
+    place = max((cell_len(_place(row, reading.names, several=several)) for row in rows), default=0)
+    status = max((len(_status(row)) for row in busy), default=0)
+    figures = max((len(amount(row.done, row.total, row.unit, "/")) for row in busy), default=0)
+    room = screen.width - (2 + place + 2 + status) - (2 + figures)
+    room -= 2 + _NARROW_BAR
+    rate = _RATE if room >= _GAP + _RATE else 0
+    room -= _GAP + rate
+    remaining = _LEFT if room >= _GAP + _LEFT else 0
+    room -= _GAP + remaining
+    return _Columns(
+        place=place,
+        several=several,
+        busy=status,
+        idle=max((len(_status(row)) for row in rows if not _is_busy(row)), default=0),
+        bar=_NARROW_BAR + max(0, min(room - _WORKER, _BAR - _NARROW_BAR)),
+        amount=figures,
+        rate=rate,
+        left=remaining,
     )
 
 
@@ -161,44 +185,55 @@ def _status(row: Row) -> str:
     return words(row.status) + (f" (attempt {row.attempt})" if row.attempt > 1 else "")
 
 
-def _has_bar(row: Row) -> bool:
+def _is_busy(row: Row) -> bool:
+    """Whether there is something to show a bar of."""
     return row.total > 0 and row.status is ResourceStatus.RUNNING
 
 
-def _row(row: Row, reading: Reading, width: _Widths, screen: Size) -> Text:
+def _row(row: Row, reading: Reading, columns: _Columns, screen: Size) -> Text:
     glyph, ascii_glyph, colour = _MARKS.get(row.status, _MOVING)
     line = Text(f"{glyph if screen.unicode else ascii_glyph} ", style=colour)
-    place = _place(row, reading.names, several=width.has_accounts)
-    line.append(place + " " * (width.place - cell_len(place)), style="")
-    line.append(f"  {_status(row):<{width.status}}", style=colour)
-    if _has_bar(row):
-        rate = reading.rates.get(row.ordinal)
-        line.append("  ").append(
-            bar(row.done, row.total, _BAR if width.is_wide else _NARROW_BAR, unicode=screen.unicode)
-        )
-        line.append(f"  {amount(row.done, row.total, row.unit):>{width.amount}}", style="")
-        if rate:
-            line.append(f"  {_rate(rate, row.unit):>11}", style=_DIM)
-            if (rest := left(row.done, row.total, rate)) is not None:
-                line.append(f"  {_rounded(rest)} left", style=_DIM)
-    elif row.status.is_final:
-        if row.started_at is not None and row.ended_at is not None:
+    place = _place(row, reading.names, several=columns.several)
+    line.append(place + " " * (columns.place - cell_len(place)), style="")
+    if _is_busy(row):
+        line.append(f"  {_status(row):<{columns.busy}}  ", style=colour)
+        line.append(bar(row.done, row.total, columns.bar, unicode=screen.unicode))
+        line.append(_figures(row, reading.rates.get(row.ordinal), columns))
+    else:
+        line.append(f"  {_status(row):<{columns.idle}}", style=colour)
+        if row.status.is_final and row.started_at is not None and row.ended_at is not None:
             line.append(f"  {duration(row.ended_at - row.started_at)}", style=_DIM)
-    elif row.step_since is not None:
-        line.append(f"  {duration(reading.glance.at - row.step_since)}", style=_DIM)
-    if row.instance_id and not row.status.is_final and (width.is_wide or not _has_bar(row)):
-        line.append(f"  on {plain(row.instance_id)}", style=_DIM)
+        elif not row.status.is_final and row.step_since is not None:
+            line.append(f"  {duration(reading.glance.at - row.step_since)}", style=_DIM)
+        if row.reason and not row.status.is_final:
+            line.append(f"  {plain(row.reason)}", style=_DIM)
+    if row.instance_id and not row.status.is_final:
+        worker = f"  on {plain(row.instance_id)}"
+        if line.cell_len + len(worker) <= screen.width:
+            line.append(worker, style=_DIM)
+    return line
+
+
+def _figures(row: Row, rate: float | None, columns: _Columns) -> Text:
+    line = Text(f"  {amount(row.done, row.total, row.unit, '/'):>{columns.amount}}")
+    if columns.rate:
+        line.append(f"  {_rate(rate, row.unit) if rate else '':>{columns.rate}}", style=_DIM)
+    if columns.left:
+        rest = left(row.done, row.total, rate)
+        line.append(f"  {'' if rest is None else f'{_rounded(rest)} left':<{columns.left}}", style=_DIM)
     return line
 
 
 def _words_under(row: Row, screen: Size) -> list[Text]:
-    """Say why, and what to do, under whoever failed or waits for a reason."""
-    if not row.reason or row.status is ResourceStatus.SUCCESS:
+    """Say why, and what to do, under whoever failed. Folded, because half a remedy is none."""
+    if not row.reason or row.status not in (ResourceStatus.FAILED, ResourceStatus.WARNING, ResourceStatus.STOPPED):
         return []
-    lines = [Text("    ").append(plain(row.reason), style="" if row.status.is_final else _DIM)]
-    if row.remedy and row.status.is_final:
-        arrow = "→" if screen.unicode else "->"
-        lines.append(Text(f"    {arrow} ", style=_DIM).append(plain(row.remedy), style=_DIM))
+    width = max(screen.width - 6, 20)
+    lines = [Text(f"    {one}") for one in wrap(plain(row.reason), width)[:_MOST_WORDS]]
+    if row.remedy:
+        first = "    → " if screen.unicode else "    > "
+        folded = wrap(plain(row.remedy), width)[:_MOST_WORDS]
+        lines += [Text(f"{'      ' if number else first}{one}", style=_DIM) for number, one in enumerate(folded)]
     return lines
 
 

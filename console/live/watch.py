@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from console.live.changes import Changes
 from console.live.events import JsonLines, Lines, TextLines
 from console.live.reading import Reader, Reading, account_names
-from console.output import console, document, emit_line, is_lively
+from console.output import console, document, emit_line, is_lively, put
 from orchestrator import records
 from orchestrator.errors import LedgerUnavailable
 
@@ -84,19 +84,24 @@ def _lines(ledger: Ledger, reader: Reader, lines: Lines, pace: Pace, deadline: f
 
 
 def _screen(reader: Reader, screen: Console, pace: Pace, deadline: float | None) -> bool:
-    """Redraw. Returns whether the session has ended; False when the time was over."""
+    """Redraw. Returns whether the session has ended; False when the time was over.
+
+    The last picture stays when somebody leaves; at the session's own end the summary takes its place.
+    """
     from rich.live import Live
 
-    first = reader.read(_size(screen).rows)  # before the screen is taken, so that an error finds it as it was
-    with Live(console=screen, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
-        _show(live, first, screen)
-        while not _is_over(first):
-            begun = pace.now()
-            first = reader.read(_size(screen).rows)
-            _show(live, first, screen)
-            if not _is_over(first) and not _pause(pace, begun, deadline):
+    begun = pace.now()
+    reading = reader.read(_size(screen).rows)  # before the screen is taken, so that an error finds it as it was
+    with Live(console=screen, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            _show(live, reading, screen)
+            if _is_over(reading):
+                live.transient = True
+                return True
+            if not _pause(pace, begun, deadline):
                 return False
-    return True
+            begun = pace.now()
+            reading = reader.read(_size(screen).rows)
 
 
 def _is_over(reading: Reading) -> bool:
@@ -150,4 +155,4 @@ def _tell_end(record: Mapping[str, Any], names: Mapping[str, str], stream: IO[st
 
     screen = console(stream)
     for line in summary(record, names, unicode=screen.encoding.startswith("utf")):
-        screen.print(line)
+        put(screen, line)

@@ -53,7 +53,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Glance:
-    """A session and what of it fits a screen. `done` and `total` are sums in `unit`; `workers` counts those alive."""
+    """A session and what of it fits a screen.
+
+    `done` and `total` are sums in `unit`. Of a resource that has ended only what it did counts: what a failed one left
+    undone is not waited for. `workers` counts those alive.
+    """
 
     at: datetime
     id: str
@@ -124,7 +128,7 @@ def glance(tx: Transaction, session: str, *, rows: int) -> Glance:
         ended_at=found.ended_at,
         counts=counts,
         done=sum(int(one.done) for one in groups),
-        total=sum(int(one.total) for one in groups),
+        total=sum(int(one.done if ResourceStatus(one.status).is_final else one.total) for one in groups),
         unit=min((one.unit for one in groups), default="bytes"),
         workers=_alive(tx, session),
         rows=_rows(tx, session, limit=rows, everybody=sum(counts.values()) <= rows),
