@@ -53,9 +53,13 @@ def ebs_key_demands(call: Call) -> Iterator[Demand]:
     if call.operation == "StartSnapshot" and given.get("KmsKeyArn"):
         yield from _own_key(call, given["KmsKeyArn"], "kms:GenerateDataKeyWithoutPlaintext")
     elif call.operation in ("GetSnapshotBlock", "PutSnapshotBlock"):
-        found = state.ec2(call.account, call.region).snapshots.get(given.get("SnapshotId"))
-        if found is not None and found.encrypted:
-            yield from _own_key(call, found.kms_key_id, "kms:Decrypt")
+        yield from _key_of_snapshot(call, given.get("SnapshotId"))
+
+
+def _key_of_snapshot(call: Call, snapshot: str | None) -> Iterator[Demand]:
+    found = state.ec2(call.account, call.region).snapshots.get(snapshot)
+    if found is not None and found.encrypted:
+        yield from _own_key(call, found.kms_key_id, "kms:Decrypt")
 
 
 def _own_key(call: Call, key: str | None, action: str) -> Iterator[Demand]:
@@ -274,6 +278,7 @@ def _create_volume(call: Call) -> Iterator[Demand]:
     if snapshot:
         yield Demand(action=call.name, resource=_arn(call, "snapshot", snapshot), context=_tagged(call, snapshot))
     yield from _tags_at_creation(call, specified)
+    yield from _key_of_snapshot(call, snapshot)
     if given.get("KmsKeyId"):
         yield from _own_key(call, given["KmsKeyId"], "kms:GenerateDataKeyWithoutPlaintext")
         yield from _own_key(call, given["KmsKeyId"], "kms:CreateGrant")

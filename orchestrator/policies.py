@@ -201,7 +201,7 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     return [
-        _allow("See", ["ec2:DescribeInstances", "ec2:DescribeSubnets", "ec2:DescribeInstanceStatus"], ["*"]),
+        _allow("See", ["ec2:DescribeInstances", "ec2:DescribeSubnets"], ["*"]),
         _allow(
             "LaunchInto",
             ["ec2:RunInstances"],
@@ -238,19 +238,7 @@ def worker_deployment_role(*, install: str, account: str, boundary: str | None) 
     return checked(
         _document(
             _allow("MakeRoles", ["iam:CreateRole", "iam:PutRolePolicy"], [roles], bounded),
-            _allow(
-                "HandleRoles",
-                [
-                    "iam:GetRole",
-                    "iam:TagRole",
-                    "iam:DeleteRole",
-                    "iam:ListRolePolicies",
-                    "iam:DeleteRolePolicy",
-                    "iam:ListAttachedRolePolicies",
-                    "iam:ListInstanceProfilesForRole",
-                ],
-                [roles],
-            ),
+            _allow("HandleRoles", ["iam:GetRole", "iam:TagRole", "iam:DeleteRole", "iam:DeleteRolePolicy"], [roles]),
             _allow(
                 "HandleProfiles",
                 [
@@ -271,7 +259,7 @@ def worker_deployment_role(*, install: str, account: str, boundary: str | None) 
 
 def _snapshot_keeping(install: str) -> list[Document]:
     return [
-        _allow("SeeSnapshots", ["ec2:DescribeSnapshots", "ec2:DescribeVolumes", "ec2:DescribeInstances"], ["*"]),
+        _allow("SeeSnapshots", ["ec2:DescribeSnapshots", "ec2:DescribeVolumes"], ["*"]),
         _allow(
             "DropOwnSnapshots",
             ["ec2:DeleteSnapshot"],
@@ -293,6 +281,7 @@ def backup_role(*, install: str, worker_role_arn: str | None) -> Document:
     return checked(
         _document(
             *_snapshot_keeping(install),
+            _allow("SeeInstances", ["ec2:DescribeInstances"], ["*"]),
             _allow("SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", _VOLUMES]),
             _allow(
                 "SnapshotTagged",
@@ -341,7 +330,6 @@ def restore_role(*, install: str, worker_role_arn: str | None) -> Document:
                 "kms:ReEncryptTo",
                 "kms:CreateGrant",
             ),
-            _allow("SeeZones", ["ec2:DescribeSubnets"], ["*"]),
             *_production(install, worker_role_arn),
         )
     )
@@ -355,7 +343,7 @@ def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn
             "Orders", ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], [f"arn:aws:s3:::{control_bucket}/orders/*"]
         ),
         _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
-        _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
+        _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage"], [report_queue_arn]),
     )
 
 

@@ -1,0 +1,435 @@
+"""The product's calls under exactly the role documents of `orchestrator.policies`: what it does works, all else not.
+
+The first part is one backup, one restore and one production session as the adapters and a worker make them; the second
+tries what nobody may do. `test_nothing_is_granted_that_is_not_used` then looks at what the first part has used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.cloud import REGION, Keys, code
+from support.seeded import FIRST, HOME, INSTALL, World, seeded_world
+from support.servers import wait_for
+
+from agent.protocol import Order, order_key, result_key
+from localcloud.authority import Authority, Demand, identity_documents
+from localcloud.identity import Identity
+from localcloud.policy import Document, Query
+from orchestrator import policies, tags
+from orchestrator.model.plan import TemporaryRole
+from orchestrator.ports import LaunchCall, NewVolume, SnapshotView
+
+BACKUP, RESTORE, PRODUCTION = (f"s-01JD8ZQWB2M3N4P5Q6R7S8T9V{letter}" for letter in "ABC")
+BLOCK = 512 * 1024
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+
+#: Rights that AWS asks for and the embedded cloud does not: making an encrypted volume re-encrypts its data key.
+NOT_SEEN_HERE = {
+    ("DayworkRestore", "VolumeKeys", action) for action in ("kms:DescribeKey", "kms:ReEncryptFrom", "kms:ReEncryptTo")
+}
+
+
+class Used:
+    """Remembers which allowances decided: (role name, Sid, action)."""
+
+    def __init__(self) -> None:
+        self.grants: set[tuple[str, str, str]] = set()
+        self.held: dict[str, list[Document]] = {}
+        self.sessions: set[str] = set()
+
+    def note(self, demand: Demand, identity: Identity, query: Query) -> None:
+        """Note a demand that was allowed."""
+        holder = (identity.role or identity.user).name
+        # Temporary roles are alike, though each is made once.
+        holder = "temporary" if holder.startswith("dw-") else holder
+        self.held[holder] = identity_documents(identity)
+        for document in identity_documents(identity):
+            for statement in document.statements:
+                if statement.effect == "Allow" and statement.covers(query):
+                    self.grants.add((holder, statement.sid, demand.action))
+
+
+@pytest.fixture(scope="module")
+def used() -> Used:
+    """What was used so far."""
+    return Used()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, used: Used) -> Iterator[World]:
+    """A seeded cloud whose authority tells what it allowed."""
+    with seeded_world(tmp_path_factory.mktemp("world")) as made, pytest.MonkeyPatch.context() as patch:
+        authority = made.cloud.server.cloud.authority
+        allows = authority.allows
+
+        def noting(demand: Demand, identity: Identity, context: Any) -> bool:
+            answer = allows(demand, identity, context)
+            if answer:
+                owner = demand.owner or identity.principal.account
+                used.note(
+                    demand,
+                    identity,
+                    Query(demand.action, demand.resource, {**context, "aws:resourceaccount": owner, **demand.context}),
+                )
+            return answer
+
+        patch.setattr(authority, "allows", noting)
+        assert isinstance(authority, Authority)
+        yield made
+
+
+# --- what a session does ------------------------------------------------------------------------------------------
+
+
+def temporary_role(world: World, name: str = "dw-test-000001") -> TemporaryRole:
+    """Return a session's temporary role."""
+    return TemporaryRole(name=name, path=tags.path_of(INSTALL), account=HOME, region=REGION)
+
+
+def temporary_policy(world: World, session: str) -> dict[str, Any]:
+    """Return the document of a session's temporary role."""
+    return policies.temporary_role(
+        install=INSTALL,
+        session=session,
+        control_bucket=world.foundation.control_bucket,
+        report_queue_arn=world.foundation.report_queue_arn,
+        repository=(world.repository["url"].removeprefix("s3://"), "", world.repository["key"]["kms"]),
+        roles=[world.role(FIRST, "data")],
+    )
+
+
+def ensured(world: World, role: TemporaryRole, session: str) -> None:
+    """Make a temporary role as the product does."""
+    world.product.roles(world.access(HOME, "workerDeployment")).ensure_temporary_role(
+        role,
+        policy=temporary_policy(world, session),
+        tags=tags.session_tags(INSTALL, session),
+        boundary=None,
+    )
+
+
+def launch(
+    world: World, account: str, purpose: str, profile: str, session: str, *, token: str, count: int = 1
+) -> list[str]:
+    """Launch workers as the product does; return their ids when they run."""
+    subnet, group = world.network(account)
+    made = world.product.compute(world.access(account, purpose)).launch(
+        LaunchCall(
+            token=token,
+            count=count,
+            instance_type="c5.large",
+            image=world.foundation.worker_image,
+            subnet=subnet,
+            security_groups=(group,),
+            profile=profile,
+            user_data="none",
+            tags=tags.session_tags(INSTALL, session),
+        )
+    )
+    for one in made:
+        world.cloud.wait_for_state(account, one.instance_id, "running")
+    return [one.instance_id for one in made]
+
+
+def order(session: str) -> Order:
+    """Return an order for a worker."""
+    return Order(
+        session=session, attempt=1, fence=1, job_name="ec2-backup", deadline="2030-01-01T00:00:00.000Z", job={}
+    )
+
+
+def completed(world: World, account: str, purpose: str, ids: list[str]) -> list[SnapshotView]:
+    """Wait until snapshots are completed, as the product looks at them."""
+    compute = world.product.compute(world.access(account, purpose))
+    found: list[SnapshotView] = []
+
+    def done() -> bool:
+        found[:] = compute.snapshots(ids=ids)
+        return len(found) == len(ids) and all(one.state == "completed" for one in found)
+
+    wait_for(done, seconds=20)
+    return found
+
+
+def put_block(ebs: Any, snapshot: str, data: bytes) -> str:
+    """Write one block and complete the snapshot; return the checksum of the block."""
+    digest = hashlib.sha256(data)
+    checksum = base64.b64encode(digest.digest()).decode()
+    ebs.put_snapshot_block(
+        SnapshotId=snapshot,
+        BlockIndex=0,
+        BlockData=data,
+        DataLength=BLOCK,
+        Checksum=checksum,
+        ChecksumAlgorithm="SHA256",
+    )
+    whole = base64.b64encode(hashlib.sha256(digest.digest()).digest()).decode()
+    ebs.complete_snapshot(
+        SnapshotId=snapshot,
+        ChangedBlocksCount=1,
+        Checksum=whole,
+        ChecksumAlgorithm="SHA256",
+        ChecksumAggregationMethod="LINEAR",
+    )
+    return checksum
+
+
+def report(world: World, keys: Keys, user: str) -> None:
+    """Send a report as a worker and take it as the listener does: SQS names its sender."""
+    queue = world.foundation.report_queue
+    world.cloud.client("sqs", keys).send_message(QueueUrl=queue, MessageBody="report")
+    received = world.cloud.client("sqs", world.control_plane).receive_message(
+        QueueUrl=queue, MessageSystemAttributeNames=["SenderId"]
+    )["Messages"][0]
+    assert received["Attributes"]["SenderId"] == user
+    world.product.reports().acknowledge([received["ReceiptHandle"]])
+
+
+def use_repository(world: World, keys: Keys) -> None:
+    """Write, read and list the repository and use its key, as a worker does."""
+    bucket, key = world.repository["url"].removeprefix("s3://"), world.repository["key"]["kms"]
+    s3, kms = world.cloud.client("s3", keys), world.cloud.client("kms", keys)
+    s3.put_object(Bucket=bucket, Key="packs/1", Body=b"pack", IfNoneMatch="*")
+    assert s3.get_object(Bucket=bucket, Key="packs/1")["Body"].read() == b"pack"
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="packs/")["Contents"]] == ["packs/1"]
+    s3.put_object(Bucket=bucket, Key="lease/chain", Body=b"held")
+    s3.delete_object(Bucket=bucket, Key="lease/chain")
+    made = kms.generate_data_key(KeyId=key, KeySpec="AES_256", EncryptionContext={"repository": "main"})
+    opened = kms.decrypt(CiphertextBlob=made["CiphertextBlob"], EncryptionContext={"repository": "main"})
+    assert opened["Plaintext"] == made["Plaintext"]
+    assert code(lambda: s3.delete_object(Bucket=bucket, Key="packs/1")) in DENIED
+    world.cloud.admin("s3", HOME).delete_object(Bucket=bucket, Key="packs/1")
+
+
+def own_key(world: World, account: str) -> str:
+    """Make a key of an account's own; its policy lets the account's policies decide."""
+    return str(world.cloud.admin("kms", account).create_key()["KeyMetadata"]["Arn"])
+
+
+def run_backup_session(world: World) -> None:
+    """A backup in backup-account mode, from the roles to the removal."""
+    source = world.source(FIRST, backup="daily")
+    operation, deploying = world.access(FIRST, "backup"), world.access(HOME, "workerDeployment")
+    world.product.check(operation)
+    world.product.check(deploying)
+    compute = world.product.compute(operation)
+    assert compute.find_instances({"backup": "daily"}) == [source]
+    assert len(compute.instances([source])[source].volumes) == 2
+    marks = tags.session_tags(INSTALL, BACKUP)
+    taken = compute.make_snapshots(source, exclude_volumes=(), exclude_boot=False, tags=marks, description="test")
+    assert {one.snapshot_id for one in compute.snapshots(tags=marks)} == {one.snapshot_id for one in taken}
+    completed(world, FIRST, "backup", [one.snapshot_id for one in taken])
+
+    role = temporary_role(world)
+    for _ in range(2):
+        ensured(world, role, BACKUP)
+    worker, other = launch(world, HOME, "workerDeployment", role.name, BACKUP, token="backup", count=2)
+    fleet = world.product.compute(deploying)
+    assert {one.instance_id for one in fleet.workers(session=BACKUP)} == {worker, other}
+    assert [one.instance_id for one in fleet.workers(ids=[worker])] == [worker]
+    assert fleet.zone_of_subnet(world.network(HOME)[0]) == "eu-west-1a"
+
+    work_as_a_worker(world, worker, other, taken[0].snapshot_id)
+    work_on_the_own_account(world, worker)
+
+    fleet.terminate([worker, other])
+    world.cloud.wait_for_state(HOME, worker, "terminated")
+    fleet.terminate([worker])
+    roles = world.product.roles(deploying)
+    assert roles.temporary_names(role.path) == {role.name}
+    roles.absent_temporary_role(role)
+    assert roles.temporary_names(role.path) == set()
+    for one in taken:
+        compute.absent_snapshot(one.snapshot_id)
+    assert compute.snapshots(tags=marks) == []
+
+
+def work_as_a_worker(world: World, worker: str, other: str, snapshot: str) -> None:
+    """Read the order, report, read blocks through the data role, write the repository, write the result."""
+    keys = world.worker_keys(HOME, worker)
+    user = world.cloud.client("sts", keys).get_caller_identity()["UserId"]
+    assert user.endswith(f":{worker}")
+    orders = world.product.orders()
+    orders.give(user, order(BACKUP))
+    s3, bucket = world.cloud.client("s3", keys), world.foundation.control_bucket
+    assert s3.get_object(Bucket=bucket, Key=order_key(BACKUP, user))["Body"].read() == order(BACKUP).to_json().encode()
+    strangers = world.worker_keys(HOME, other)
+    for stranger in (strangers, world.assume(FIRST, "backup")):
+        key = order_key(BACKUP, user)
+        assert code(lambda who=stranger, key=key: world.cloud.client("s3", who).get_object(Bucket=bucket, Key=key)) in (
+            *DENIED,
+            "NoSuchKey",
+        )
+    assert code(lambda: s3.put_object(Bucket=bucket, Key=order_key(BACKUP, user), Body=b"forged")) in DENIED
+    assert code(lambda: s3.list_objects_v2(Bucket=bucket)) in DENIED
+    orders.stop(BACKUP, user)
+    s3.get_object(Bucket=bucket, Key=order_key(BACKUP, user).replace(".json", ".stop"))
+
+    report(world, keys, user)
+    queue = world.foundation.report_queue
+    assert code(lambda: world.cloud.client("sqs", keys).receive_message(QueueUrl=queue)) in DENIED
+
+    data = world.cloud.assume(keys, world.role(FIRST, "data"))
+    ebs = world.cloud.client("ebs", data)
+    listed = ebs.list_snapshot_blocks(SnapshotId=snapshot)
+    assert listed["VolumeSize"] == 1
+    assert ebs.list_changed_blocks(FirstSnapshotId=snapshot, SecondSnapshotId=snapshot)["ChangedBlocks"] == []
+
+    use_repository(world, keys)
+    s3.put_object(Bucket=bucket, Key=result_key(BACKUP, user), Body=b"result")
+    assert s3.get_object(Bucket=bucket, Key=result_key(BACKUP, user))["Body"].read() == b"result"
+    assert orders.result(BACKUP, user) is None
+    assert len(orders.keys(BACKUP)) == 3
+    orders.absent(BACKUP, user)
+    for key in orders.keys(BACKUP):
+        orders.absent_key(key)
+
+
+def work_on_the_own_account(world: World, worker: str) -> None:
+    """Write and read blocks of the backup account itself, with nothing but the worker's own role."""
+    compute, key = world.product.compute(world.access(HOME, "restore")), own_key(world, HOME)
+    marks = tags.session_tags(INSTALL, BACKUP)
+    started = compute.start_snapshot(token="home", size_gib=1, tags=marks, encrypted=True, kms_key=key)
+    ebs = world.cloud.client("ebs", world.worker_keys(HOME, worker))
+    put_block(ebs, started.snapshot_id, b"h" * BLOCK)
+    completed(world, HOME, "restore", [started.snapshot_id])
+    token = ebs.list_snapshot_blocks(SnapshotId=started.snapshot_id)["Blocks"][0]["BlockToken"]
+    ebs.get_snapshot_block(SnapshotId=started.snapshot_id, BlockIndex=0, BlockToken=token)
+    ebs.list_changed_blocks(SecondSnapshotId=started.snapshot_id)
+    compute.absent_snapshot(started.snapshot_id)
+
+
+def run_restore_session(world: World) -> None:
+    """A restore of a volume: blocks written through the data role, a volume made, attached, removed."""
+    target = world.source(FIRST)
+    compute = world.product.compute(world.access(FIRST, "restore"))
+    marks, key = tags.session_tags(INSTALL, RESTORE), own_key(world, FIRST)
+    started = compute.start_snapshot(token="restore", size_gib=1, tags=marks, encrypted=True, kms_key=key)
+    role = temporary_role(world, "dw-test-000002")
+    ensured(world, role, RESTORE)
+    (worker,) = launch(world, HOME, "workerDeployment", role.name, RESTORE, token="restore")
+    data = world.cloud.assume(world.worker_keys(HOME, worker), world.role(FIRST, "data"))
+    ebs = world.cloud.client("ebs", data)
+
+    checksum = put_block(ebs, started.snapshot_id, b"r" * BLOCK)
+
+    completed(world, FIRST, "restore", [started.snapshot_id])
+    token = ebs.list_snapshot_blocks(SnapshotId=started.snapshot_id)["Blocks"][0]["BlockToken"]
+    block = ebs.get_snapshot_block(SnapshotId=started.snapshot_id, BlockIndex=0, BlockToken=token)
+    assert block["Checksum"] == checksum
+    volume = compute.make_volume(
+        NewVolume(
+            token="restore",
+            snapshot_id=started.snapshot_id,
+            availability_zone="eu-west-1a",
+            type="gp3",
+            size_gib=1,
+            encrypted=True,
+            kms_key=key,
+            tags=marks,
+        )
+    )
+    wait_for(lambda: compute.volumes(ids=[volume.volume_id])[0].state == "available", seconds=20)
+    compute.attach_volume(volume.volume_id, target, "/dev/xvdz")
+    wait_for(lambda: compute.volumes(tags=marks)[0].state == "in-use", seconds=20)
+    spare = compute.make_volume(
+        NewVolume(
+            token="spare",
+            snapshot_id=started.snapshot_id,
+            availability_zone="eu-west-1a",
+            type="gp3",
+            size_gib=1,
+            encrypted=True,
+            kms_key=key,
+            tags=marks,
+        )
+    )
+    wait_for(lambda: compute.volumes(ids=[spare.volume_id])[0].state == "available", seconds=20)
+    compute.absent_volume(spare.volume_id)
+    compute.absent_snapshot(started.snapshot_id)
+    world.product.compute(world.access(HOME, "workerDeployment")).terminate([worker])
+    world.cloud.wait_for_state(HOME, worker, "terminated")
+    world.product.roles(world.access(HOME, "workerDeployment")).absent_temporary_role(role)
+
+
+def run_production_session(world: World, account: str, purpose: str) -> None:
+    """A session with the account's own worker role: found, launched with, used and left alone."""
+    access = world.access(account, purpose)
+    profile, role = world.product.roles(access).worker_profile(world.role(account, "worker"))
+    (worker,) = launch(world, account, purpose, profile, PRODUCTION, token=f"production-{purpose}")
+    fleet = world.product.compute(access)
+    assert worker in {one.instance_id for one in fleet.workers(session=PRODUCTION)}
+    assert fleet.zone_of_subnet(world.network(account)[0]) == "eu-west-1a"
+    keys = world.worker_keys(account, worker)
+    user = world.cloud.client("sts", keys).get_caller_identity()["UserId"]
+    assert user == f"{role.role_id}:{worker}"
+    world.product.orders().give(user, order(PRODUCTION))
+    s3, bucket = world.cloud.client("s3", keys), world.foundation.control_bucket
+    s3.get_object(Bucket=bucket, Key=order_key(PRODUCTION, user))
+    s3.put_object(Bucket=bucket, Key=result_key(PRODUCTION, user), Body=b"result")
+    report(world, keys, user)
+
+    compute = world.product.compute(world.access(account, "restore"))
+    marks = tags.session_tags(INSTALL, PRODUCTION)
+    token, key = f"production-{purpose}", own_key(world, account)
+    started = compute.start_snapshot(token=token, size_gib=1, tags=marks, encrypted=True, kms_key=key)
+    ebs = world.cloud.client("ebs", keys)
+    put_block(ebs, started.snapshot_id, b"p" * BLOCK)
+    completed(world, account, "restore", [started.snapshot_id])
+    token = ebs.list_snapshot_blocks(SnapshotId=started.snapshot_id)["Blocks"][0]["BlockToken"]
+    ebs.get_snapshot_block(SnapshotId=started.snapshot_id, BlockIndex=0, BlockToken=token)
+    ebs.list_changed_blocks(SecondSnapshotId=started.snapshot_id)
+    at_home = account == HOME
+    use_repository(world, keys if at_home else world.cloud.assume(keys, world.repository["role"]))
+
+    fleet.terminate([worker])
+    fleet.absent_snapshot(started.snapshot_id)
+    world.product.orders().absent(PRODUCTION, user)
+
+
+SESSIONS: dict[str, Callable[[World], None]] = {
+    "backup": run_backup_session,
+    "restore": run_restore_session,
+    "production backup": lambda world: run_production_session(world, FIRST, "backup"),
+    "production restore": lambda world: run_production_session(world, FIRST, "restore"),
+    "production at home": lambda world: run_production_session(world, HOME, "backup"),
+}
+
+
+def run_once(world: World, used: Used, session: str) -> None:
+    """Run one of the sessions, unless it has run."""
+    if session not in used.sessions:
+        SESSIONS[session](world)
+        used.sessions.add(session)
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_a_session_works_with_exactly_the_role_documents(world: World, used: Used, session: str) -> None:
+    """Everything that a session of each kind calls is allowed, and workers reach nothing of each other."""
+    run_once(world, used, session)
+
+    assert session in used.sessions
+
+
+def test_nothing_is_granted_that_is_not_used(world: World, used: Used) -> None:
+    """No role document allows an action that no session needs."""
+    for session in SESSIONS:
+        run_once(world, used, session)
+
+    granted = {
+        (name, statement.sid, action)
+        for name, documents in used.held.items()
+        if name != "daywork-administrator"
+        for document in documents
+        for statement in document.statements
+        for action in statement.actions or ()
+    }
+
+    assert granted - used.grants - NOT_SEEN_HERE == set()
+    assert granted >= NOT_SEEN_HERE
