@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
-from support.blocks import BLOCK, block, checksum, content, linear, make_snapshot, put
-from support.cloud import FAST, REGION, LocalCloud, local_cloud
-
-
-def refusal(call: Callable[[], Any]) -> tuple[str, str | None]:
-    """Make a call that must be refused; return code and reason."""
-    with pytest.raises(ClientError) as caught:
-        call()
-    answer: Mapping[str, Any] = caught.value.response
-    return str(answer["Error"]["Code"]), answer.get("Reason")
-
+from support.blocks import BLOCK, block, checksum, content, linear, make_snapshot, put, refusal
+from support.cloud import REGION, LocalCloud
 
 INVALID_VALUE = ("ValidationException", "INVALID_PARAMETER_VALUE")
 NOT_PENDING = ("ValidationException", "INVALID_SNAPSHOT_ID")
@@ -248,41 +234,3 @@ def test_an_encrypted_snapshot_names_its_key(cloud: LocalCloud, account: str, eb
     assert default["KmsKeyArn"].startswith(f"arn:aws:kms:{REGION}:{account}:key/")
     assert (shown["Encrypted"], shown["KmsKeyId"]) == (True, key)
     assert (volume["Encrypted"], volume["KmsKeyId"]) == (True, key)
-
-
-@pytest.fixture
-def slow(tmp_path: Path) -> Iterator[LocalCloud]:
-    """A cloud whose snapshots take an hour, and which allows two pending ones."""
-    settings = replace(FAST, snapshot=timedelta(hours=1), pending_snapshots=2)
-    with local_cloud(tmp_path / "slow", settings) as made:
-        yield made
-
-
-@pytest.mark.usefixtures("tmp_path")
-class TestSlow:
-    """A cloud of its own: there is one at a time, so it cannot be beside the module's."""
-
-    def test_completing_takes_time(self, slow: LocalCloud) -> None:
-        """Meanwhile nothing can be put or read, and completing again is no error."""
-        ebs = slow.admin("ebs", slow.account())
-        snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
-        put(ebs, snapshot, 0, block(1))
-
-        answers = [ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=1)["Status"] for _ in range(2)]
-
-        assert answers == ["pending", "pending"]
-        assert refusal(lambda: put(ebs, snapshot, 1, block(1))) == NOT_PENDING
-        assert refusal(lambda: ebs.list_snapshot_blocks(SnapshotId=snapshot)) == NOT_PENDING
-
-    def test_an_account_may_have_so_many_pending_snapshots(self, slow: LocalCloud) -> None:
-        """Only those that are written count; another account has a quota of its own."""
-        account = slow.account()
-        ebs = slow.admin("ebs", account)
-        first, _ = (ebs.start_snapshot(VolumeSize=1)["SnapshotId"] for _ in range(2))
-
-        found = refusal(lambda: ebs.start_snapshot(VolumeSize=1))
-
-        assert found == ("ServiceQuotaExceededException", "DEPENDENCY_SERVICE_QUOTA_EXCEEDED")
-        slow.admin("ebs", slow.account()).start_snapshot(VolumeSize=1)
-        ebs.complete_snapshot(SnapshotId=first, ChangedBlocksCount=0)
-        ebs.start_snapshot(VolumeSize=1)
