@@ -37,10 +37,12 @@ class Child:
     _popen: subprocess.Popen[bytes] | None = None
     _started: float = 0.0
     _deaths: int = 0
+    _log_start: int = 0
 
     def start(self, tie: Callable[[], None], notify: str, *, stdin: str | None = None) -> None:
         """Start the process; its output goes to the end of its log."""
         with append_private(self.log) as log:
+            self._log_start = log.tell()
             self._popen = subprocess.Popen(
                 self.program.command,
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -89,9 +91,11 @@ class Child:
         return pause
 
     def last_lines(self, count: int = 12) -> str:
-        """Return the end of the log, for the message about a process that did not start."""
+        """Return the end of what this process has logged, for the message that it did not start."""
         try:
-            lines = self.log.read_text(errors="replace").splitlines()
+            with self.log.open("rb") as log:
+                log.seek(self._log_start)
+                lines = log.read().decode(errors="replace").splitlines()
         except OSError:
             return ""
         return "\n".join(lines[-count:])

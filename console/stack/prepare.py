@@ -31,6 +31,10 @@ HOME_ACCOUNT: Final = "111111111111"
 REGION: Final = "eu-west-1"
 
 
+class UnusableLedger(RuntimeError):
+    """The ledger's database cannot be opened or brought to this version's schema."""
+
+
 def main() -> int:
     """Prepare the state directory named in the arguments. Mistakes are told on stderr, in one line."""
     layout = Layout(Path(sys.argv[1]))
@@ -40,13 +44,14 @@ def main() -> int:
         install = checked(layout, kept).install_id
         made = _foundation(_when_it_answers(plan, layout), install)
         settings = make_settings({**kept, **_given(layout, plan, made)})
-    except (SettingsError, TimeoutError) as error:
+        unfinished = _bring_ledger_up_to_date(settings)
+    except (SettingsError, TimeoutError, UnusableLedger) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     _write_credentials(layout, made)
     write_private(layout.environment, json.dumps(_environment(layout, plan), indent=2) + "\n")
     write_private(layout.settings, _toml(settings))
-    sys.stdout.write(json.dumps({"unfinished": _bring_ledger_up_to_date(settings)}) + "\n")
+    sys.stdout.write(json.dumps({"unfinished": unfinished}) + "\n")
     return 0
 
 
@@ -127,8 +132,14 @@ def _environment(layout: Layout, plan: Plan) -> Mapping[str, str]:
 
 
 def _bring_ledger_up_to_date(settings: Settings) -> int:
-    """Bring the ledger to this version's schema; return how many of its sessions have not ended."""
+    """Bring the ledger to this version's schema; return how many of its sessions have not ended.
+
+    Raises `UnusableLedger`.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
     from orchestrator.bootstrap import make_ledger
+    from orchestrator.errors import LedgerUnavailable
     from orchestrator.ledger import sessions
     from orchestrator.ledger.migrate import upgrade
     from orchestrator.model.status import SessionStatus
@@ -139,6 +150,11 @@ def _bring_ledger_up_to_date(settings: Settings) -> int:
         upgrade(ledger.engine)
         with ledger.read() as tx:
             return len(sessions.recent(tx, statuses=unfinished, limit=10_000))
+    except (SQLAlchemyError, LedgerUnavailable) as error:
+        reason = str(getattr(error, "orig", None) or error)
+        raise UnusableLedger(
+            f"the ledger {settings.shown()['database_url'] or 'in ' + str(settings.state_dir)} cannot be used: {reason}"
+        ) from None
     finally:
         ledger.close()
 
