@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from localcloud import state, wire
 from localcloud.blocks import amis
-from localcloud.blocks.records import volume_record
+from localcloud.blocks.records import find_snapshot, volume_record
 from localcloud.call import Call, Reply
 from localcloud.errors import AwsError
 
@@ -101,7 +101,7 @@ def _describe_snapshots(call: Call) -> Reply:
     backend = state.ec2(call.account, call.region)
     given = call.parameters
     filters = {str(one.get("Name")): list(one.get("Values") or []) for one in given.get("Filters") or []}
-    found = _by_id(backend, given.get("SnapshotIds") or [])
+    found = _by_id(call, given.get("SnapshotIds") or [])
     if not found:
         wanted = filters.get("snapshot-id", [])
         # Values may hold wildcards; then all are looked at.
@@ -121,10 +121,10 @@ def _describe_snapshots(call: Call) -> Reply:
     return wire.answer(call, answer if token is None else {**answer, "NextToken": token})
 
 
-def _by_id(backend: Any, ids: Iterable[str]) -> list[Any]:
+def _by_id(call: Call, ids: Iterable[str]) -> list[Any]:
     found = []
     for snapshot_id in ids:
-        snapshot = backend.snapshots.get(snapshot_id)
+        snapshot = find_snapshot(call.account, call.region, snapshot_id)
         if snapshot is None:
             raise AwsError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
         found.append(snapshot)

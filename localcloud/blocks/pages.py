@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from localcloud import state, wire
 from localcloud.blocks.layers import BLOCK, PER_GIB
+from localcloud.blocks.life import COMPLETED
 from localcloud.blocks.raw import differing_blocks, export_file, import_file
 from localcloud.blocks.records import snapshot_record, volume_record
-from localcloud.blocks.store import Content, Store
+from localcloud.blocks.store import Content, Sealed, Store
 from localcloud.call import Reply
 from localcloud.decode import Request
 from localcloud.settings import is_account
@@ -77,6 +78,8 @@ class VolumePages:
             return wire.document({"error": str(error)}, 404)
         except (ValueError, OSError) as error:
             return wire.document({"error": str(error)}, 400)
+        except Sealed:
+            return wire.document({"error": f"{parts[2]} was deleted meanwhile"}, 404)
         return wire.document({"error": "use GET <account>/<region>/<id> or POST .../import, export or compare"}, 404)
 
     def _find(self, account: str, region: str, thing: str) -> tuple[Content, int]:
@@ -91,6 +94,8 @@ class VolumePages:
         if (volume := backend.volumes.get(thing)) is not None:
             return volume_record(volume).content, volume.size * PER_GIB * BLOCK
         if (snapshot := backend.snapshots.get(thing)) is not None:
+            if snapshot.status != COMPLETED:
+                raise ValueError(f"snapshot {thing} is {snapshot.status}; it has a content once it is completed")
             return snapshot_record(snapshot).content, snapshot.volume_size * PER_GIB * BLOCK
         raise missing
 

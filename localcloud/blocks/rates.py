@@ -27,12 +27,6 @@ class Rates:
             if not self._take((operation, region, account)):
                 raise throttled("ACCOUNT_THROTTLED")
 
-    def forget(self, region: str, snapshot: str) -> None:
-        """The snapshot is gone."""
-        with self._lock:
-            for key in [key for key in self._buckets if key[1:] == (region, snapshot)]:
-                del self._buckets[key]
-
     def _take(self, key: tuple[str, ...]) -> bool:
         now = self._clock()
         left, last = self._buckets.get(key, (float(self._rate), now))

@@ -39,7 +39,6 @@ class Content:
         self._writers = 0
         self._still = 0
         self._changed = threading.Condition()
-        self._stripes = tuple(threading.Lock() for _ in range(_STRIPES))
 
     @property
     def blocks(self) -> BlockMap:
@@ -51,7 +50,7 @@ class Content:
         head = self._begin_write()
         try:
             # A repeated write of the same block waits: data and digest belong together.
-            with self._stripes[index % _STRIPES]:
+            with self._store.stripes[index % _STRIPES]:
                 head.write(index, data, digest)
         finally:
             with self._changed:
@@ -113,6 +112,8 @@ class Store:
         self._users: dict[int, set[Content]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
+        #: Held while a block is written, so that a repeated write of the same block comes after it.
+        self.stripes = tuple(threading.Lock() for _ in range(_STRIPES))
 
     def clear(self) -> None:
         """Forget everything; contents made before are worth nothing any more."""
