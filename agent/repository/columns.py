@@ -19,7 +19,7 @@ def to_bytes(column: Column, width: str) -> bytes:
     values = np.ascontiguousarray(column, dtype=f"<{width}")
     steps = values.copy()
     steps[1:] -= values[:-1]
-    return steps.view(np.uint8).reshape(len(values), -1).T.tobytes()
+    return steps.view(np.uint8).reshape(len(values), int(width[1:])).T.tobytes()
 
 
 def from_bytes(data: bytes, width: str, rows: int) -> Column:

@@ -107,10 +107,10 @@ def acquire(
 ) -> Lease:
     """Get the right to write a chain.
 
-    When another writer holds it, waits until that one's lease would run out; a lease that is renewed meanwhile belongs
-    to a living writer. Raises `Busy` then. `pause` waits that many seconds and may raise.
+    When another writer holds it, waits a little longer than a dead writer's lease would count; one that is still held
+    then belongs to a living writer. Raises `Busy` then. `pause` waits that many seconds and may raise.
     """
-    patience = clock() + TERM + SKEW
+    patience = clock() + TERM + SKEW + RENEW
     while True:
         held = _highest(objects, ring, chain)
         if held is None or held.is_over(clock()):
