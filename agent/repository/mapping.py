@@ -17,16 +17,17 @@ from agent.repository.maps import SEGMENT, OpenSegment, Segment, encode_segment,
 from agent.repository.repository import Repository
 
 #: A map object is written when it holds this many bytes.
-_OBJECT: Final = 4 * 1024 * 1024
+MAP_OBJECT: Final = 4 * 1024 * 1024
 
 
 class MapObjects:
     """The map objects of one restore point, shared by its volumes. Thread-safe."""
 
-    def __init__(self, repository: Repository, chain: Chain) -> None:
-        """Begin the first object."""
+    def __init__(self, repository: Repository, chain: Chain, *, size: int = MAP_OBJECT) -> None:
+        """Begin the first object; `size` in bytes is where one is full."""
         self._repository = repository
         self._chain = chain
+        self._full = size
         self._lock = Lock()
         self._name = time_id()
         self._parts: list[bytes] = []
@@ -41,7 +42,7 @@ class MapObjects:
             ref = SegmentRef(number, self._name, self._size, len(sealed))
             self._parts.append(sealed)
             self._size += len(sealed)
-            full = self._take() if self._size >= _OBJECT else None
+            full = self._take() if self._size >= self._full else None
         if full is not None:
             self._repository.objects.create(*full)
         return ref

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from threading import Event
 
-import numpy as np
 import pytest
 import zstandard
 from hypothesis import given, settings, strategies as st
@@ -189,23 +188,26 @@ def test_walking_by_pack_meets_every_block_once(wanted: dict[int, tuple[int, int
     assert len(whole) == len({one.pack_id for one in whole})
 
 
-def test_maps_of_large_volumes_are_spread_over_objects_of_a_few_mebibytes() -> None:
-    """A full TiB makes a handful of map objects, not a thousand."""
+def test_map_segments_gather_in_objects_of_a_certain_size() -> None:
+    """A large volume makes a few map objects, not one for each GiB, and every segment is found in its own."""
     objects = Watched()
     repository = memory_repository(objects)
-    maps = MapObjects(repository, CHAIN)
+    maps = MapObjects(repository, CHAIN, size=1000)
     building = VolumeMap("vol-1", maps)
-    chance = np.random.default_rng(3)
-    for number in range(20):
-        building.announce(number, SEGMENT)
-        for offset in range(SEGMENT):
-            building.put(number * SEGMENT + offset, chance.bytes(20), 5, bytes(32))
+    for number in range(40):
+        building.announce(number, 1)
+        building.put(number * SEGMENT, bytes(20), number, bytes(32))
     maps.flush()
+    volume = Volume(
+        volume_id="vol-1", snapshot_id="s", size_bytes=0, device="a", blocks=40, segments=building.references()
+    )
+
+    walked = list(by_pack(repository, CHAIN, volume))
 
     sizes = [entry.size for entry in objects.list("map")]
-    assert len(building.references()) == 20
-    assert len(sizes) == 2
-    assert max(sizes) < 5 * 1024 * 1024
+    assert all(1000 <= size < 1300 for size in sizes[:-1])
+    assert 2 < len(sizes) < 20
+    assert walked[0].slots.tolist() == list(range(40))
 
 
 def test_a_map_is_not_given_out_while_blocks_are_missing() -> None:
