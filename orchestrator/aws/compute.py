@@ -9,7 +9,7 @@ from orchestrator import tags as names
 from orchestrator.aws import views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
-from orchestrator.errors import Missing
+from orchestrator.errors import AccessDenied, Missing
 from orchestrator.model.plan import Access
 from orchestrator.ports import InstanceView, LaunchCall, NewVolume, SnapshotView, Tags, VolumeView
 
@@ -144,9 +144,11 @@ class AwsCompute:
             try:
                 with translated("terminate workers"):
                     self._ec2.terminate_instances(InstanceIds=page)
-            except Missing:
-                for one in page:
-                    self._terminate_one(one)
+            except (Missing, AccessDenied):
+                # One id that is gone fails the page: as missing, or as refused, for it has no tag of ours any more.
+                for one in self.workers(ids=page):
+                    if one.state not in ("terminated", "shutting-down"):
+                        self._terminate_one(one.instance_id)
 
     def _terminate_one(self, instance_id: str) -> None:
         try:
@@ -213,6 +215,10 @@ class AwsCompute:
                 self._ec2.delete_snapshot(SnapshotId=snapshot_id)
         except Missing:
             return
+        except AccessDenied:
+            # What is gone has no tag of ours, so that AWS refuses rather than says so.
+            if self.snapshots(ids=[snapshot_id]):
+                raise
 
     def make_volume(self, volume: NewVolume) -> VolumeView:
         """See the port."""
@@ -257,6 +263,9 @@ class AwsCompute:
                 self._ec2.delete_volume(VolumeId=volume_id)
         except Missing:
             return
+        except AccessDenied:
+            if self.volumes(ids=[volume_id]):
+                raise
 
 
 def _pages(ids: Sequence[str], size: int = _PAGE) -> list[list[str]]:

@@ -12,7 +12,7 @@ from orchestrator import policies
 from orchestrator.aws import views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import code_of, translated
-from orchestrator.errors import Missing, WrongRequest
+from orchestrator.errors import AccessDenied, Missing, WrongRequest
 from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.ports import RoleView, Tags
 
@@ -65,24 +65,31 @@ class AwsRoles:
         self._guard(role)
         iam, name = self._iam, role.name
         doing = f"remove the temporary role {name}"
-        _unless_gone(doing, lambda: iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name))
-        _unless_gone(doing, lambda: iam.delete_instance_profile(InstanceProfileName=name))
-        _unless_gone(doing, lambda: iam.delete_role_policy(RoleName=name, PolicyName=_POLICY))
-        _unless_gone(doing, lambda: iam.delete_role(RoleName=name))
+
+        def with_profile(remove: Callable[[], Any]) -> None:
+            _unless_gone(doing, remove, lambda: name in self._profiles(role.path))
+
+        def with_role(remove: Callable[[], Any]) -> None:
+            _unless_gone(doing, remove, lambda: name in self._roles(role.path))
+
+        with_profile(lambda: iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name))
+        with_profile(lambda: iam.delete_instance_profile(InstanceProfileName=name))
+        with_role(lambda: iam.delete_role_policy(RoleName=name, PolicyName=_POLICY))
+        with_role(lambda: iam.delete_role(RoleName=name))
 
     def temporary_names(self, path: str) -> set[str]:
         """See the port."""
+        return self._roles(path) | self._profiles(path)
+
+    def _roles(self, path: str) -> set[str]:
         with translated(f"list roles under {path}"):
-            names = {
-                one["RoleName"]
-                for page in self._iam.get_paginator("list_roles").paginate(PathPrefix=path)
-                for one in page["Roles"]
-            }
-            return names | {
-                one["InstanceProfileName"]
-                for page in self._iam.get_paginator("list_instance_profiles").paginate(PathPrefix=path)
-                for one in page["InstanceProfiles"]
-            }
+            pages = self._iam.get_paginator("list_roles").paginate(PathPrefix=path)
+            return {one["RoleName"] for page in pages for one in page["Roles"]}
+
+    def _profiles(self, path: str) -> set[str]:
+        with translated(f"list instance profiles under {path}"):
+            pages = self._iam.get_paginator("list_instance_profiles").paginate(PathPrefix=path)
+            return {one["InstanceProfileName"] for page in pages for one in page["InstanceProfiles"]}
 
     def worker_profile(self, role_arn: str) -> tuple[str, RoleView]:
         """See the port."""
@@ -114,9 +121,13 @@ def _unless_there(make: Callable[[], Any]) -> None:
             raise
 
 
-def _unless_gone(doing: str, remove: Callable[[], Any]) -> None:
+def _unless_gone(doing: str, remove: Callable[[], Any], is_there: Callable[[], bool]) -> None:
     try:
         with translated(doing):
             remove()
     except Missing:
         return
+    except AccessDenied:
+        # What is gone has no path, and our rights end at ours: AWS refuses rather than says that it is gone.
+        if is_there():
+            raise
