@@ -100,8 +100,13 @@ _ONE = sa.and_(
     schema.resources.c.ordinal == sa.bindparam("of_ordinal"),
 )
 _RESOURCE = sa.select(schema.resources).where(_ONE)
-_RESOURCE_STATUS = sa.select(schema.resources.c.status, schema.resources.c.started_at).where(_ONE).with_for_update()
+_RESOURCE_STATUS = sa.select(schema.resources.c.status).where(_ONE)
 _SET_RESOURCE = sa.update(schema.resources).where(_ONE)
+_MOVE_RESOURCE = (
+    sa.update(schema.resources)
+    .where(_ONE, schema.resources.c.status.not_in([status for status in ResourceStatus if status.is_final]))
+    .values(started_at=sa.func.coalesce(schema.resources.c.started_at, sa.bindparam("began", type_=schema.Moment)))
+)
 
 
 def submit(
@@ -252,17 +257,13 @@ def move(tx: Transaction, session: str, status: SessionStatus, **values: Any) ->
 
 def move_resource(tx: Transaction, key: WorkKey, status: ResourceStatus, **values: Any) -> None:
     """Give a resource a status and other values. Raises `IllegalTransition` when it is final already."""
-    row = tx.execute(_RESOURCE_STATUS, _key(key)).one()
-    now = ResourceStatus(row.status)
-    if not may_follow(now, status):
-        if now == status:
-            return
-        raise IllegalTransition(f"resource {key.session}/{key.ordinal} is {now} and cannot become {status}")
     if status.is_final:
         values.setdefault("ended_at", tx.now)
-    if row.started_at is None:
-        values.setdefault("started_at", tx.now)
-    tx.execute(_SET_RESOURCE, {**_key(key), "status": status, **values})
+    if tx.execute(_MOVE_RESOURCE, {**_key(key), "began": tx.now, "status": status, **values}).rowcount:
+        return
+    now = tx.execute(_RESOURCE_STATUS, _key(key)).scalar_one()
+    if now != status:
+        raise IllegalTransition(f"resource {key.session}/{key.ordinal} is {now} and cannot become {status}")
 
 
 def remember(tx: Transaction, key: WorkKey, **values: Any) -> None:

@@ -42,6 +42,7 @@ IDLE = timedelta(seconds=2)
 T = TypeVar("T")
 
 _READ_ONLY = {"daywork_read_only": True}
+_SINGLE = {"isolation_level": "AUTOCOMMIT"}
 
 #: PostgreSQL's words for "rolled back for the sake of another transaction": deadlock, serialization, lock time-out.
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
@@ -126,8 +127,9 @@ def _sqlite(url: sa.URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        reading = connection.get_execution_options().get("daywork_read_only", False)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get("isolation_level") != _SINGLE["isolation_level"]:
+            connection.exec_driver_sql("BEGIN" if options.get("daywork_read_only", False) else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -172,6 +174,7 @@ class Ledger:
         """Take an engine (see `make_engine`) and the clock that stamps every row."""
         self._engine = engine
         self._reader = engine.execution_options(**_READ_ONLY)
+        self._single = engine.execution_options(**_SINGLE)
         self.clock = clock
 
     @property
@@ -189,8 +192,14 @@ class Ledger:
         with _available(), self._engine.begin() as connection:
             yield Transaction(connection, self.clock.now())
 
-    def run(self, work: Callable[[Transaction], T]) -> T:
-        """Call `work` with a write transaction and return what it returns.
+    @contextmanager
+    def single(self) -> Iterator[Transaction]:
+        """Statements that are each a transaction of its own: the cheapest way to make one change that stands alone."""
+        with _available(), self._single.connect() as connection:
+            yield Transaction(connection, self.clock.now())
+
+    def run(self, work: Callable[[Transaction], T], *, single: bool = False) -> T:
+        """Call `work` with a write transaction (see also `single`) and return what it returns.
 
         A transaction that gave way to another one, or whose connection broke, is repeated: `work` must bear that, also
         when the first one was committed and only the answer was lost. Raises `LedgerUnavailable`.
@@ -198,7 +207,7 @@ class Ledger:
         tries = 1
         while True:
             try:
-                with self.write() as tx:
+                with self.single() if single else self.write() as tx:
                     return work(tx)
             except LedgerContended:
                 if retry.CONTENDED.is_over(tries):

@@ -37,10 +37,6 @@ log = structlog.get_logger(__name__)
 #: How often a step runs again at once because something happened while it ran; more would hog its process.
 AGAIN = 5
 
-_FIRST_STATUS = {
-    Step.ASSUME_ROLE: ResourceStatus.ASSUMING_ROLE,
-    Step.TEARDOWN: ResourceStatus.TEARING_DOWN,
-}
 _NEVER_FAILS = frozenset({Step.TEARDOWN, Step.RELEASE, Step.START})
 
 
@@ -65,7 +61,7 @@ def carry_out(
     """Carry one step out. Raises only `LedgerUnavailable`; the reconciler then finds the work standing still."""
     ledger = services.ledger
     for _ in range(AGAIN):
-        held = ledger.run(lambda tx: _begin(tx, key, step, attempt))
+        held = ledger.run(lambda tx: _begin(tx, key, step, attempt), single=True)
         if isinstance(held, Refusal):
             verdict = Verdict.GO_ON if held is Refusal.PAST else Verdict.STAND
             return Carried(verdict=verdict, words=f"repeat: {held.value}")
@@ -83,9 +79,10 @@ def carry_out(
 
 
 def _begin(tx: Transaction, key: WorkKey, step: Step, attempt: int) -> Claim | Refusal:
+    """Claim the step: one statement. The status that shows it stands alone and may come a moment later."""
     held = work.claim(tx, key, step, attempt)
-    if isinstance(held, Claim) and key.ordinal != SESSION and held.tries == 1 and step in _FIRST_STATUS:
-        sessions.move_resource(tx, key, _FIRST_STATUS[step])
+    if isinstance(held, Claim) and held.tries == 1 and step is Step.ASSUME_ROLE:
+        sessions.move_resource(tx, key, ResourceStatus.ASSUMING_ROLE)
     return held
 
 
@@ -131,17 +128,19 @@ def _write_down(tx: Transaction, held: Claim, outcome: Outcome) -> None:
     elif isinstance(outcome, Again):
         _begin_again(tx, key, outcome)
     elif isinstance(outcome, Failed):
-        sessions.remember(tx, key, outcome="failed", reason=outcome.reason[:2000], remedy=outcome.remedy[:2000])
+        ended = {"outcome": "failed", "reason": outcome.reason[:2000], "remedy": outcome.remedy[:2000]}
+        sessions.move_resource(tx, key, ResourceStatus.TEARING_DOWN, **ended)
         journal.write(tx, key.session, f"failed: {outcome.reason}", ordinal=key.ordinal, level="error")
     elif isinstance(outcome, Stopped):
-        sessions.remember(tx, key, outcome="stopped", reason=outcome.reason)
+        sessions.move_resource(tx, key, ResourceStatus.TEARING_DOWN, outcome="stopped", reason=outcome.reason)
         journal.write(tx, key.session, outcome.reason, ordinal=key.ordinal)
     elif outcome.status is not None:
-        found = sessions.resource(tx, key)
-        reason = found.reason if outcome.status is not ResourceStatus.SUCCESS else None
-        sessions.move_resource(tx, key, outcome.status, reason=reason)
+        forgotten = {"reason": None} if outcome.status is ResourceStatus.SUCCESS else {}
+        sessions.move_resource(tx, key, outcome.status, **forgotten)
         journal.write(tx, key.session, f"ended: {outcome.status}", ordinal=key.ordinal)
-    elif held.step in (Step.ASSUME_ROLE, Step.LAUNCH_WORKER):
+    elif held.step is Step.RUN_JOB:
+        sessions.move_resource(tx, key, ResourceStatus.TEARING_DOWN)
+    elif held.signals and held.step in (Step.ASSUME_ROLE, Step.LAUNCH_WORKER):
         # What it waited for is over; a reason that stays would be read as a failure.
         sessions.remember(tx, key, reason=None)
 
