@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from console.cli.exits import CommandError, Exit, Problem
 from console.stack.layout import Layout
-from console.stack.record import Record
 from localcloud.seed import CloudAddress, seed
 from localcloud.seed.address import CloudError
 from localcloud.seed.names import HOME_ACCOUNT, REGION
@@ -16,8 +16,11 @@ _DIGITS: Final = 12
 
 def address(layout: Layout) -> CloudAddress:
     """Return where the embedded cloud of a stack is. Raises `CommandError` when none runs."""
-    record = Record.read(layout)
-    if record.supervisor is None or "cloud" not in record.addresses:
+    try:
+        url = json.loads(layout.environment.read_text())["AWS_ENDPOINT_URL"]
+        found = CloudAddress.of(url, layout.cloud)
+        found.send("GET", "health", b"")
+    except (OSError, ValueError, KeyError, CloudError):
         raise CommandError(
             Exit.UNREACHABLE,
             Problem(
@@ -26,11 +29,8 @@ def address(layout: Layout) -> CloudAddress:
                 reason="no stack with an embedded cloud runs here",
                 remedy="Start one with `daywork up --detach`",
             ),
-        )
-    try:
-        return CloudAddress.of(record.addresses["cloud"], layout.cloud)
-    except CloudError as error:
-        raise CommandError(Exit.UNREACHABLE, Problem(reason=str(error))) from None
+        ) from None
+    return found
 
 
 def administrator(layout: Layout, account: str | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,28 +32,49 @@ HOME_ACCOUNT: Final = "111111111111"
 REGION: Final = "eu-west-1"
 
 
-class UnusableLedger(RuntimeError):
-    """The ledger's database cannot be opened or brought to this version's schema."""
+class NotPrepared(RuntimeError):
+    """Settings are wrong, the cloud does not answer, or the ledger cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """Where broker and embedded cloud listen, and where Flower shall."""
+
+    broker_url: str
+    cloud_url: str
+    flower_port: int
 
 
 def main() -> int:
     """Prepare the state directory named in the arguments. Mistakes are told on stderr, in one line."""
-    layout = Layout(Path(sys.argv[1]))
     plan = Plan.from_json(sys.stdin.read())
+    around = Surroundings(broker_url=plan.broker_url, cloud_url=plan.cloud_url, flower_port=plan.flower_port)
+    try:
+        unfinished = prepare(Layout(Path(sys.argv[1])), around)
+    except NotPrepared as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(json.dumps({"unfinished": unfinished}) + "\n")
+    return 0
+
+
+def prepare(layout: Layout, around: Surroundings) -> int:
+    """Make what is missing in cloud and ledger and write the settings; returns how many sessions have not ended.
+
+    Raises `NotPrepared`.
+    """
     try:
         kept = kept_settings(layout)
         install = checked(layout, kept).install_id
-        made = _foundation(_when_it_answers(plan, layout), install)
-        settings = make_settings({**kept, **_given(layout, plan, made)})
-        unfinished = _bring_ledger_up_to_date(settings)
-    except (SettingsError, TimeoutError, UnusableLedger) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        made = _foundation(_when_it_answers(around, layout), install)
+        settings = make_settings({**kept, **_given(layout, around, made)})
+    except (SettingsError, TimeoutError) as error:
+        raise NotPrepared(str(error)) from None
+    unfinished = _bring_ledger_up_to_date(settings)
     _write_credentials(layout, made)
-    write_private(layout.environment, json.dumps(_environment(layout, plan), indent=2) + "\n")
+    write_private(layout.environment, json.dumps(_environment(layout, around), indent=2) + "\n")
     write_private(layout.settings, _toml(settings))
-    sys.stdout.write(json.dumps({"unfinished": unfinished}) + "\n")
-    return 0
+    return unfinished
 
 
 def checked(layout: Layout, kept: Mapping[str, object]) -> Settings:
@@ -75,33 +97,32 @@ def kept_settings(layout: Layout) -> dict[str, object]:
     return {name: value for name, value in values.items() if f"DAYWORK_{name.upper()}" not in os.environ}
 
 
-def _given(layout: Layout, plan: Plan, made: Foundation) -> dict[str, object]:
+def _given(layout: Layout, around: Surroundings, made: Foundation) -> dict[str, object]:
     """Return the settings that the stack itself decides."""
     return {
         "install_id": made.install,
         "state_dir": layout.root,
         "cloud": "embedded",
-        "broker_url": plan.broker_url,
+        "broker_url": around.broker_url,
         "control_bucket": made.control_bucket,
         "control_region": made.region,
         "report_queue": made.report_queue,
         "home_account": made.home_account,
         "worker_image": made.worker_image,
-        "flower_port": plan.flower_port,
+        "flower_port": around.flower_port,
     }
 
 
-def _when_it_answers(plan: Plan, layout: Layout) -> CloudAddress:
-    from console.stack.programs import cloud
+def _when_it_answers(around: Surroundings, layout: Layout) -> CloudAddress:
+    from console.stack.programs import http_answers
     from localcloud.seed import CloudAddress
 
-    answers = cloud(layout, plan).probe
     end = time.monotonic() + _PATIENCE
-    while answers is not None and not answers():
+    while not http_answers(around.cloud_url, "/_sim/health"):
         if time.monotonic() > end:
             raise TimeoutError(f"the embedded cloud did not answer within {_PATIENCE:.0f} s")
         time.sleep(0.05)
-    return CloudAddress.of(plan.cloud_url, layout.cloud)
+    return CloudAddress.of(around.cloud_url, layout.cloud)
 
 
 def _foundation(cloud: CloudAddress, install: str) -> Foundation:
@@ -119,9 +140,9 @@ def _write_credentials(layout: Layout, made: Foundation) -> None:
     write_private(layout.aws_config, "")
 
 
-def _environment(layout: Layout, plan: Plan) -> Mapping[str, str]:
+def _environment(layout: Layout, around: Surroundings) -> Mapping[str, str]:
     return {
-        "AWS_ENDPOINT_URL": plan.cloud_url,
+        "AWS_ENDPOINT_URL": around.cloud_url,
         "AWS_SHARED_CREDENTIALS_FILE": str(layout.credentials),
         # the caller's own configuration may name other endpoints and profiles
         "AWS_CONFIG_FILE": str(layout.aws_config),
@@ -134,7 +155,7 @@ def _environment(layout: Layout, plan: Plan) -> Mapping[str, str]:
 def _bring_ledger_up_to_date(settings: Settings) -> int:
     """Bring the ledger to this version's schema; return how many of its sessions have not ended.
 
-    Raises `UnusableLedger`.
+    Raises `NotPrepared`.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -152,7 +173,7 @@ def _bring_ledger_up_to_date(settings: Settings) -> int:
             return len(sessions.recent(tx, statuses=unfinished, limit=10_000))
     except (SQLAlchemyError, LedgerUnavailable) as error:
         reason = str(getattr(error, "orig", None) or error)
-        raise UnusableLedger(
+        raise NotPrepared(
             f"the ledger {settings.shown()['database_url'] or 'in ' + str(settings.state_dir)} cannot be used: {reason}"
         ) from None
     finally:

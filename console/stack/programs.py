@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from console.stack.layout import Layout
 from console.stack.plan import Plan
@@ -65,7 +66,7 @@ def cloud(layout: Layout, plan: Plan) -> Program:
         command=tuple(command),
         wave=_CLOUD,
         grace=10,
-        probe=lambda: _http_answers(plan.cloud_port, "/_sim/health"),
+        probe=lambda: http_answers(plan.cloud_url, "/_sim/health"),
     )
 
 
@@ -120,8 +121,9 @@ def _valkey_answers(port: int, password: str) -> bool:
     return answer == b"+OK\r\n+PONG\r\n"
 
 
-def _http_answers(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=1)
+def http_answers(url: str, path: str) -> bool:
+    """Whether a server of this machine answers a GET with 200."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=1)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
