@@ -1,0 +1,143 @@
+"""A restore writes exactly the blocks of the point, or fails before it completes a snapshot."""
+
+from __future__ import annotations
+
+import pytest
+from support.block_devices import FakeEbs, block
+from support.data_jobs import GIB, Bench, volume
+from support.repositories import flip
+
+from agent.ebs import BLOCK
+from agent.ebs_errors import NotFound
+from agent.jobs.context import JobFailed, JobStopped
+from agent.protocol import RestoreVolume
+
+
+def backed_up(blocks: int = 40) -> Bench:
+    """Return a bench with one restore point of two volumes."""
+    one = {index: block("noise", index) for index in range(blocks)}
+    bench = Bench(ebs=FakeEbs({"snap-1": one, "snap-2": {7: block("text", 7)}}))
+    bench.backup("rp-1", volume("snap-1"), volume("snap-2", name="vol-2"))
+    bench.progress.clear()
+    return bench
+
+
+def target(name: str = "vol-1", snapshot: str = "snap-new", size: int = 4 * GIB) -> RestoreVolume:
+    """Return a volume of a restore job."""
+    return RestoreVolume(volume_id=name, snapshot_id=snapshot, size_bytes=size)
+
+
+def test_chosen_volumes_are_restored_and_counted() -> None:
+    """The result tells each volume's snapshot and blocks; progress ends at all bytes."""
+    bench = backed_up()
+
+    result = bench.restore("rp-1", target("vol-2", "snap-a"), target("vol-1", "snap-b"))
+
+    assert result.detail == {
+        "restorePoint": "rp-1",
+        "volumes": [
+            {"volumeId": "vol-2", "snapshotId": "snap-a", "blocksWritten": 1},
+            {"volumeId": "vol-1", "snapshotId": "snap-b", "blocksWritten": 40},
+        ],
+        "bytesWritten": 41 * BLOCK,
+    }
+    assert bench.ebs.snapshots["snap-b"] == bench.ebs.snapshots["snap-1"]
+    assert bench.progress[-1] == (41 * BLOCK, 41 * BLOCK)
+
+
+def test_each_pack_is_read_once() -> None:
+    """However many blocks of it are needed, and however they lie in the volume."""
+    bench = backed_up()
+    bench.objects.read.clear()
+
+    bench.restore("rp-1", target())
+
+    packs = [key for key in bench.objects.read if key.startswith("packs/")]
+    assert len(packs) == len(set(packs)) > 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (target("vol-9"), "holds no volume vol-9; it holds vol-1, vol-2"),
+        (target(size=GIB), "snap-new is of 1073741824 bytes, volume vol-1 of 4294967296"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused_before_anything_is_written(wrong: RestoreVolume, said: str) -> None:
+    """With what the restore point holds."""
+    bench = backed_up()
+
+    with pytest.raises(JobFailed, match=said):
+        bench.restore("rp-1", target("vol-2", "snap-a"), wrong)
+    assert "snap-a" not in bench.ebs.snapshots
+
+
+def test_a_point_that_is_not_there_is_named() -> None:
+    """By its key."""
+    with pytest.raises(JobFailed, match="rp-9 is not in the repository"):
+        backed_up().restore("rp-9", target())
+
+
+@pytest.mark.parametrize("prefix", ["packs/", "map/", "rp/"])
+def test_a_flipped_bit_anywhere_fails_the_restore_and_names_the_object(prefix: str) -> None:
+    """No snapshot is completed from damaged data."""
+    bench = backed_up()
+    key = bench.objects.keys(prefix.rstrip("/"))[0]
+    bench.objects.replace(key, lambda content: flip(content, len(content) // 2))
+
+    with pytest.raises(JobFailed, match=rf"{key}\S* is damaged"):
+        bench.restore("rp-1", target())
+    assert bench.ebs.completed == {}
+
+
+def test_map_objects_of_two_points_cannot_be_swapped() -> None:
+    """A head finds its own map or none."""
+    bench = backed_up()
+    bench.ebs.snapshots["snap-3"] = {1: block("text", 99)}
+    bench.backup("rp-2", volume("snap-3"))
+    first, second = bench.objects.keys("map")
+    bench.objects.swap(first, second)
+
+    with pytest.raises(JobFailed, match=r"map/.* is damaged"):
+        bench.restore("rp-2", target())
+
+
+def test_heads_cannot_be_swapped() -> None:
+    """An older point cannot be passed off as a newer one."""
+    bench = backed_up()
+    bench.backup("rp-2", volume("snap-2"))
+    first, second = bench.objects.keys("rp")
+    bench.objects.swap(first, second)
+
+    with pytest.raises(JobFailed, match=r"rp/.*rp-2 is damaged"):
+        bench.restore("rp-2", target())
+
+
+def test_a_snapshot_that_cannot_be_written_fails_the_job() -> None:
+    """And nothing is completed."""
+    bench = backed_up()
+
+    def before(what: str, snapshot: str, index: int) -> None:
+        if (what, index) == ("write", 20):
+            raise NotFound(f"PUT /snapshots/{snapshot}/blocks/{index}: ResourceNotFoundException")
+
+    bench.ebs.before = before
+
+    with pytest.raises(JobFailed, match="ResourceNotFoundException"):
+        bench.restore("rp-1", target())
+    assert bench.ebs.completed == {}
+
+
+def test_a_stop_ends_the_restore() -> None:
+    """Before the snapshot is completed."""
+    bench = backed_up()
+
+    def before(_what: str, _snapshot: str, index: int) -> None:
+        if index >= 10:
+            bench.stop.set()
+
+    bench.ebs.before = before
+
+    with pytest.raises(JobStopped):
+        bench.restore("rp-1", target())
+    assert bench.ebs.completed == {}
