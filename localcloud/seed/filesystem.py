@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from localcloud.seed.content import BLOCK, Owned, make_tree
+from localcloud.seed.content import Owned, make_tree
 
 #: e2fsprogs' own switch for the current time: 1 June 2026, 08:00 UTC.
 _NOW: Final = "1780300800"
@@ -45,24 +43,6 @@ def make_image(directory: Path, random: Random, *, size: int, host: str) -> Path
         script.write_text("".join(_own(one) for one in owned))
         _run(debugfs, "-w", "-f", str(script), str(image))
     return image
-
-
-def blocks_of(image: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (index, block) for each block of a sparse file that holds data."""
-    with image.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        position = 0
-        while position < size:
-            try:
-                start = os.lseek(file.fileno(), position, os.SEEK_DATA)
-            except OSError:
-                # Nothing but a hole up to the end.
-                return
-            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            for index in range(max(start, position) // BLOCK, -(-end // BLOCK)):
-                file.seek(index * BLOCK)
-                yield index, file.read(BLOCK).ljust(BLOCK, b"\0")
-            position = -(-end // BLOCK) * BLOCK
 
 
 def _own(one: Owned) -> str:
