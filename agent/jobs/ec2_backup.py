@@ -23,7 +23,7 @@ from agent.jobs.failures import translated
 from agent.jobs.opening import Means, Tally
 from agent.protocol import BackupJob, JobResult, format_time
 from agent.repository.dedupe import load_known
-from agent.repository.errors import Damaged, Missing
+from agent.repository.errors import Damaged, Missing, Unusable
 from agent.repository.head import Head, Volume, encode_head
 from agent.repository.layout import Chain, point_key
 from agent.repository.lease import Lease, acquire
@@ -90,7 +90,7 @@ class _Backup:
         """Return the parent point; None, so that all is read, when there is none or it is of no use any more."""
         try:
             return self.repository.point(self.chain, self.job.parent) if self.job.parent is not None else None
-        except (Missing, Damaged):
+        except (Missing, Damaged, Unusable):
             return None
 
     def write(self, lease: Lease, last: list[Callable[[], None]]) -> Head:

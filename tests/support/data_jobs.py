@@ -1,0 +1,130 @@
+"""Data jobs on a repository in memory and snapshots in dictionaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, cast
+
+from botocore.session import Session
+
+from agent.ebs import BLOCK, Ebs
+from agent.jobs import ec2_backup, ec2_restore_volume
+from agent.jobs.context import JobContext
+from agent.jobs.opening import Means
+from agent.protocol import (
+    BackupJob,
+    BackupVolume,
+    DataAccess,
+    JobResult,
+    RepositoryRef,
+    ResourceRef,
+    RestoreVolume,
+    RestoreVolumeJob,
+)
+from agent.repository.head import Head
+from agent.repository.repository import Repository, open_repository
+from support.block_devices import Content, FakeEbs
+from support.repositories import CHAIN, FakeKeys, Watched
+
+GIB = 1024**3
+RESOURCE = ResourceRef(account=CHAIN.account, region=CHAIN.region, id=CHAIN.resource)
+REPOSITORY = RepositoryRef(url="s3://bucket/main", region="eu-west-1", kms_key="arn:aws:kms:eu-west-1:1:key/k")
+
+
+@dataclass
+class Bench:
+    """A repository, snapshots, and the jobs that connect them."""
+
+    objects: Watched = field(default_factory=Watched)
+    keys: FakeKeys = field(default_factory=FakeKeys)
+    ebs: FakeEbs = field(default_factory=FakeEbs)
+    stop: Event = field(default_factory=Event)
+    progress: list[tuple[int, int]] = field(default_factory=list)
+    worker: str = "i-worker"
+    threads: int = 4
+
+    @property
+    def repository(self) -> Repository:
+        """The repository, opened anew."""
+        return open_repository(self.objects, self.keys)
+
+    def head(self, point: str) -> Head:
+        """Return a restore point of the one chain."""
+        return self.repository.point(CHAIN, point)
+
+    @property
+    def points(self) -> list[str]:
+        """The ids of the chain's restore points."""
+        return list(self.repository.points(CHAIN))
+
+    def context(self) -> JobContext:
+        """Return what the runner gives a job."""
+        return JobContext(
+            session=Session(),
+            worker_id=self.worker,
+            stop=self.stop,
+            progress=lambda done, total: self.progress.append((done, total)),
+        )
+
+    def means(self) -> Means:
+        """Return this bench as a job's means."""
+
+        def repository(_context: JobContext, _ref: RepositoryRef, *, create: bool) -> Repository:
+            return open_repository(self.objects, self.keys, create=create)
+
+        def blocks(*_arguments: Any, **_options: Any) -> Ebs:
+            return cast("Ebs", self.ebs)
+
+        return Means(repository=repository, blocks=blocks, threads=self.threads)
+
+    def backup(
+        self, point: str, *volumes: BackupVolume, parent: str | None = None, compression: Any = "balanced"
+    ) -> JobResult:
+        """Do a backup job."""
+        job = BackupJob(
+            repository=REPOSITORY,
+            data=DataAccess(region="eu-west-1"),
+            resource=RESOURCE,
+            restore_point=point,
+            created_at="2026-11-23T02:00:00.000Z",
+            volumes=volumes,
+            parent=parent,
+            compression=compression,
+            configuration={"instanceType": "t3.small"},
+        )
+        return ec2_backup.run(self.context(), job, self.means())
+
+    def restore(self, point: str, *volumes: RestoreVolume) -> JobResult:
+        """Do a restore job."""
+        job = RestoreVolumeJob(
+            repository=REPOSITORY,
+            data=DataAccess(region="eu-west-1"),
+            source=RESOURCE,
+            restore_point=point,
+            volumes=volumes,
+        )
+        return ec2_restore_volume.run(self.context(), job, self.means())
+
+    def restored(self, point: str, volume: str = "vol-1", size: int = 4 * GIB) -> Content:
+        """Restore one volume into a new snapshot; return the snapshot's blocks."""
+        target = f"snap-restored-{len(self.ebs.completed)}"
+        self.restore(point, RestoreVolume(volume_id=volume, snapshot_id=target, size_bytes=size))
+        assert target in self.ebs.completed
+        return self.ebs.snapshots.get(target, {})
+
+
+def volume(snapshot: str, *, name: str = "vol-1", size: int = 4 * GIB, previous: str | None = None) -> BackupVolume:
+    """Return a volume of a backup job."""
+    return BackupVolume(
+        volume_id=name,
+        snapshot_id=snapshot,
+        size_bytes=size,
+        device="/dev/xvda",
+        previous_snapshot_id=previous,
+        attributes={"type": "gp3"},
+    )
+
+
+#: Blocks in the volumes of these tests.
+BLOCKS = 4 * GIB // BLOCK
