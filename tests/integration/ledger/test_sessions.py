@@ -10,7 +10,7 @@ from support.ledgers import claimed, request_of, settled, submit, under_way
 
 from orchestrator.errors import Conflict, IllegalTransition, NotFound
 from orchestrator.ledger import journal, sessions, work
-from orchestrator.ledger.store import Ledger
+from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus
 from orchestrator.model.work import SESSION, Park, WorkKey
 
@@ -107,9 +107,12 @@ def test_a_refused_change_leaves_nothing_of_its_transaction(ledger: Ledger) -> N
     with ledger.write() as tx:
         sessions.move(tx, session, SessionStatus.STOPPED)
 
-    with pytest.raises(IllegalTransition), ledger.write() as tx:
+    def change(tx: Transaction) -> None:
         journal.write(tx, session, "never seen")
         sessions.move(tx, session, SessionStatus.RUNNING)
+
+    with pytest.raises(IllegalTransition):
+        ledger.run(change)
 
     with ledger.read() as tx:
         assert all(line.text != "never seen" for line in journal.read(tx, session))

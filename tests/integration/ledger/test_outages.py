@@ -1,0 +1,135 @@
+"""A database that does not answer, or not now."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from support.clock import FakeClock
+from support.ledgers import claimed, open_ledger, submit, under_way
+from support.postgres import Postgres, postgres
+
+from orchestrator.errors import LedgerContended, LedgerUnavailable
+from orchestrator.ledger import sessions, store, work
+from orchestrator.ledger.migrate import upgrade
+from orchestrator.ledger.store import Ledger
+from orchestrator.model.status import Step
+from orchestrator.model.work import WorkKey
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    """A server that these tests alone may stop, with durable commits."""
+    with postgres({}) as running:
+        running.run("CREATE DATABASE daywork")
+        yield running
+
+
+@pytest.fixture
+def on_server(server: Postgres, clock: FakeClock) -> Iterator[Ledger]:
+    """A ledger on it, with a connection open in its pool."""
+    with open_ledger(server.url("daywork"), clock) as ledger:
+        upgrade(ledger.engine)
+        yield ledger
+
+
+def look(ledger: Ledger) -> int:
+    """Count the sessions."""
+    with ledger.read() as tx:
+        return len(sessions.recent(tx))
+
+
+def test_a_stopped_database_is_unavailable_until_it_is_back(on_server: Ledger, server: Postgres) -> None:
+    """Nothing hangs, nothing that was committed is lost, and the same process goes on."""
+    submit(on_server, 1, name="before")
+
+    server.stop()
+    with pytest.raises(LedgerUnavailable):
+        look(on_server)
+    with pytest.raises(LedgerUnavailable), on_server.write():
+        pass
+    with pytest.raises(LedgerUnavailable):
+        on_server.run(lambda tx: sessions.recent(tx))
+    server.start()
+
+    submit(on_server, 1, name="after")
+    assert look(on_server) >= 2
+
+
+def test_a_crashed_database_keeps_what_it_committed(on_server: Ledger, server: Postgres) -> None:
+    """A claim that was given is still given after the crash: nobody else gets its fence."""
+    key = WorkKey(under_way(on_server, 1, name="crash"), 0)
+    held = claimed(on_server, key)
+
+    server.kill()
+    server.start()
+
+    with on_server.write() as tx:
+        assert work.claim(tx, key, Step.ASSUME_ROLE, 1) is work.Refusal.TAKEN
+        work.hold(tx, held)
+
+
+def test_a_restart_between_two_uses_is_not_noticed(
+    on_server: Ledger, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was idle is tried before it is used."""
+    monkeypatch.setattr(store, "IDLE", timedelta(0))
+    look(on_server)
+    server.stop()
+    server.start()
+
+    assert look(on_server) >= 0
+
+
+def test_a_connection_that_breaks_in_the_middle_is_replaced(on_server: Ledger, server: Postgres) -> None:
+    """`run` repeats the whole transaction; a plain transaction tells that the same again will do."""
+    look(on_server)
+    server.stop()
+    server.start()
+    assert on_server.run(lambda tx: len(sessions.recent(tx))) >= 0
+
+    with pytest.raises(LedgerContended), on_server.write() as tx:
+        server.stop()
+        server.start()
+        sessions.recent(tx)
+
+
+def test_a_locked_file_is_unavailable_after_the_wait(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody holds SQLite's one write lock and does not let go; reading goes on all the while."""
+    monkeypatch.setattr(store, "BUSY", timedelta(milliseconds=50))
+    path = tmp_path / "ledger.sqlite3"
+    with open_ledger(f"sqlite:///{path}", clock) as ledger:
+        upgrade(ledger.engine)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(LedgerUnavailable), ledger.write():
+            pass
+        with pytest.raises(LedgerUnavailable):
+            ledger.run(lambda tx: sessions.recent(tx))
+        assert look(ledger) == 0
+        other.execute("ROLLBACK")
+        other.close()
+
+        submit(ledger, 1)
+        assert look(ledger) == 1
+
+
+def test_a_writer_waits_for_another_one(tmp_path: Path, clock: FakeClock) -> None:
+    """SQLite has one write lock: two writers take turns, and neither fails."""
+    path = tmp_path / "ledger.sqlite3"
+    with open_ledger(f"sqlite:///{path}", clock) as ledger:
+        upgrade(ledger.engine)
+        writers = [Thread(target=submit, args=(ledger, 1), kwargs={"name": f"n-{number}"}) for number in range(6)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(timeout=30)
+
+        assert look(ledger) == 6
