@@ -18,7 +18,6 @@ from support.cloud import (
 from localcloud.seed import CloudAddress, foundation, seed
 from localcloud.seed.address import CloudError
 from localcloud.seed.filesystem import make_image
-from localcloud.seed.names import production_accounts
 from orchestrator.model.account import Registry
 
 HOME, FIRST = "111111111111", "222222222222"
@@ -142,16 +141,6 @@ def test_numbers_that_cannot_be_are_refused_before_anything_is_made(
         seed(address, "refused", external_ids=tmp_path, **wrong)
 
     assert not list(tmp_path.iterdir())
-
-
-def test_the_largest_seed_keeps_within_the_limits_of_policies(address: CloudAddress, tmp_path: Path) -> None:
-    """Trust, bucket and queue policies of all accounts at once are short enough for AWS."""
-    foundation(address, "large")
-
-    made = seed(address, "large", external_ids=tmp_path / "ids", accounts=48, instances=0)
-
-    assert len(Registry.model_validate(made.registry).accounts) == 49
-    assert len({account for account, _ in production_accounts(48)}) == 48
 
 
 def test_a_cloud_that_does_not_answer_is_named(tmp_path: Path) -> None:
