@@ -15,15 +15,16 @@ log = structlog.get_logger(__name__)
 
 
 def reconcile(services: Services) -> int:
-    """Drive overdue work and releases that their chord has not called. Returns how many units were driven."""
-    with services.ledger.write() as tx:
-        stuck = work.overdue(tx)
-        forgotten = work.releasable(tx)
-        woken = work.signal(tx, forgotten)
-    keys = list(dict.fromkeys([*stuck, *woken]))
-    services.dispatch.drive(keys)
+    """Drive overdue work and releases that their chord has not called. Returns how many units were driven.
+
+    A pass does a bounded amount of work; what is left over is older in the next one, and comes first.
+    """
+    stuck = services.ledger.run(work.overdue)
+    # Apart from the first: that one locks rows as it finds them, and may not wait for others meanwhile.
+    woken = services.ledger.run(lambda tx: work.signal(tx, work.releasable(tx)))
+    services.dispatch.drive(dict.fromkeys([*stuck, *woken]))
     if stuck:
         log.info("work driven on", count=len(stuck))
     if woken:
         log.info("sessions released from the ledger", count=len(woken))
-    return len(keys)
+    return len(stuck) + len(woken)

@@ -23,6 +23,7 @@ def take(services: Services, received: Sequence[ReceivedReport]) -> list[str]:
     A worker can speak only for itself: the sender that SQS attached must be the one the report claims.
     """
     with services.ledger.write() as tx:
+        work.lock(tx, workers.units(tx, [one.report.instance_id for one in received]))
         concerned: list[WorkKey] = []
         done: list[str] = []
         for one in received:

@@ -58,6 +58,7 @@ def _guarded(services: Services, access: Access, look: Callable[[Services, Acces
 def _workers(services: Services, access: Access, ids: list[str]) -> None:
     seen = services.cloud.compute(access).workers(ids=ids)
     with services.ledger.write() as tx:
+        work.lock(tx, workers.units(tx, ids))
         changed: dict[WorkKey, str] = {}
         for one in seen:
             if workers.seen(tx, one.instance_id, one.state):

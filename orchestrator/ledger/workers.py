@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from agent.protocol import Report
 from orchestrator.ledger import schema
 from orchestrator.ledger.store import Transaction
+from orchestrator.model.work import WorkKey
 
 TERMINATED = "terminated"
 
@@ -81,6 +82,15 @@ def get(tx: Transaction, instance_id: str) -> Worker | None:
     """Return a worker, or None."""
     row = tx.row(_WORKER, {"of_instance": instance_id})
     return None if row is None else _worker(row)
+
+
+def units(tx: Transaction, instance_ids: Sequence[str]) -> list[WorkKey]:
+    """Return the resources that instances work for: who writes about workers locks these first (`work.lock`)."""
+    table = schema.workers
+    query = sa.select(table.c.session_id, table.c.ordinal).where(
+        table.c.instance_id.in_(instance_ids), table.c.ordinal.is_not(None)
+    )
+    return [WorkKey(*row) for row in tx.rows(query)]
 
 
 def alive(tx: Transaction, session: str | None = None) -> list[Worker]:

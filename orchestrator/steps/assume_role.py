@@ -68,9 +68,12 @@ def hold_chain(tx: Transaction, services: Services, view: View) -> bool:
 def free_chain(tx: Transaction, view: View) -> list[WorkKey]:
     """Give the chain back. Returns the work that waited for it: the caller must drive it."""
     chain = view.plan.chain
-    if chain is None or not leases.release(tx, _chain_lease(chain), owner(view)):
+    if chain is None or leases.holder(tx, _chain_lease(chain)) != owner(view):
         return []
-    return work.signal_waiting(tx, chain_wait(chain))
+    # Work before leases, as whoever asks for the chain does: two orders would stop each other.
+    woken = work.signal_waiting(tx, chain_wait(chain))
+    leases.release(tx, _chain_lease(chain), owner(view))
+    return woken
 
 
 def _chain_lease(chain: str) -> str:
@@ -162,16 +165,17 @@ def _tell_others(services: Services, view: View, role: TemporaryRole, *, refused
     """Give the lease back and signal every resource at this step, also one that is just about to park."""
     session = view.session.id
     with services.ledger.write() as tx:
-        if refused is not None:
-            _note_refusal(tx, session, role.name, refused)
-        leases.release(tx, _role_lease(session), owner(view))
         keys = [WorkKey(session, ordinal) for ordinal in work.ordinals(tx, session)]
         waiting = [
             place.key
             for place in work.places(tx, keys)
             if place.step is Step.ASSUME_ROLE and place.key != view.held.key
         ]
+        # Work before everything else, as those do who ask for the role: two orders would stop each other.
         woken = work.signal(tx, waiting)
+        if refused is not None:
+            _note_refusal(tx, session, role.name, refused)
+        leases.release(tx, _role_lease(session), owner(view))
     services.dispatch.drive(woken)
 
 
