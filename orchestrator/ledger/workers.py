@@ -90,7 +90,7 @@ def units(tx: Transaction, instance_ids: Sequence[str]) -> list[WorkKey]:
     query = sa.select(table.c.session_id, table.c.ordinal).where(
         table.c.instance_id.in_(instance_ids), table.c.ordinal.is_not(None)
     )
-    return [WorkKey(*row) for row in tx.rows(query)]
+    return [WorkKey(row.session_id, row.ordinal) for row in tx.rows(query)]
 
 
 def alive(tx: Transaction, session: str | None = None) -> list[Worker]:
