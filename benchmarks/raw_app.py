@@ -22,7 +22,11 @@ URL = os.environ["DAYWORK_BROKER_URL"]
 app = Celery("raw")
 app.conf.update(
     celery_settings(
-        broker_url=URL, result_url=URL, watch_every=timedelta(seconds=60), reconcile_every=timedelta(seconds=60)
+        broker_url=URL,
+        result_url=URL,
+        watch_every=timedelta(seconds=60),
+        reconcile_every=timedelta(seconds=60),
+        sweep_every=timedelta(seconds=60),
     )
 )
 app.conf.beat_schedule = {}

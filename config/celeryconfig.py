@@ -17,7 +17,7 @@ QUEUES = (STEPS_QUEUE, CONTROL_QUEUE, PERIODIC_QUEUE)
 
 
 def celery_settings(
-    *, broker_url: str, result_url: str, watch_every: timedelta, reconcile_every: timedelta
+    *, broker_url: str, result_url: str, watch_every: timedelta, reconcile_every: timedelta, sweep_every: timedelta
 ) -> dict[str, Any]:
     """Return the whole configuration of the app."""
     return {
@@ -96,6 +96,11 @@ def celery_settings(
                 "task": "periodic.reconcile",
                 "schedule": reconcile_every,
                 "options": {"queue": PERIODIC_QUEUE, "expires": 2 * reconcile_every.total_seconds()},
+            },
+            "sweep": {
+                "task": "periodic.sweep",
+                "schedule": sweep_every,
+                "options": {"queue": PERIODIC_QUEUE, "expires": 2 * sweep_every.total_seconds()},
             },
         },
     }

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     removal_seconds: Seconds = 30 * 60
     watch_seconds: Seconds = 2
     reconcile_seconds: Seconds = 15
+    sweep_seconds: Seconds = 120
     log_format: Literal["json", "console"] = "console"
     flower_address: str = "127.0.0.1"
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555

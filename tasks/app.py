@@ -23,6 +23,7 @@ def make_app(settings: Settings, **parts: Any) -> DayworkApp:
             result_url=settings.result_url or settings.broker_url,
             watch_every=timedelta(seconds=settings.watch_seconds),
             reconcile_every=timedelta(seconds=settings.reconcile_seconds),
+            sweep_every=timedelta(seconds=settings.sweep_seconds),
         )
     )
     for module in (steps, requests, fleet, periodic):

@@ -14,13 +14,17 @@ from config.settings import Settings
 from orchestrator.bootstrap import make_services
 from orchestrator.errors import LedgerUnavailable
 from orchestrator.ledger.store import Ledger
+from orchestrator.ledger.work import Refusal
 from orchestrator.model.status import Step
-from orchestrator.model.work import WorkKey
+from orchestrator.model.work import SESSION, WorkKey
 from orchestrator.ports import Dispatch
 from orchestrator.services import Services
 from orchestrator.steps import STEPS
-from orchestrator.steps.carry import StepFunction, Verdict, carry_out
+from orchestrator.steps.carry import StepFunction, Verdict, carry_out, resource_failed
 from tasks.canvas import CeleryDispatch
+
+#: What `carry_out` says of a step that its resource is past: a repeat, or a step that a failure has made needless.
+REPEAT = f"repeat: {Refusal.PAST.value}"
 
 
 class DayworkApp(Celery):
@@ -58,6 +62,7 @@ class DayworkApp(Celery):
 class DayworkTask(Task):  # type: ignore[type-arg]  # generic in the stubs alone
     """Base of all tasks. A child that dies is tried again, three times, after the chord's own claim (6 s) is over."""
 
+    Request = "tasks.request:StepRequest"
     max_retries = 3
     default_retry_delay = 8
 
@@ -88,4 +93,14 @@ def carry(task: DayworkTask, key: WorkKey, step: Step, attempt: int) -> str:
     if carried.verdict is Verdict.STAND:
         task.send_event("task-waiting", result=carried.words)
         raise Ignore
-    return carried.words
+    return _told(task.services.ledger, key, carried.words)
+
+
+def _told(ledger: Ledger, key: WorkKey, words: str) -> str:
+    """Return the words of a step, with the reason of a resource that has failed: its chain runs through all steps."""
+    if key.ordinal == SESSION or words not in ("failed", REPEAT):
+        return words
+    reason = resource_failed(ledger, key)
+    if reason is None:
+        return words
+    return f"failed: {reason}" if words == "failed" else "skipped: the resource has failed"

@@ -9,6 +9,7 @@ from celery.exceptions import Ignore
 from orchestrator.errors import LedgerUnavailable
 from orchestrator.fleet.watch import watch as watch_fleet
 from orchestrator.reconcile import reconcile as reconcile_ledger
+from orchestrator.sweeper.sweep import sweep as sweep_cloud
 from tasks.base import DayworkTask
 
 if TYPE_CHECKING:
@@ -34,4 +35,13 @@ def register(app: DayworkApp) -> None:
         except LedgerUnavailable as error:
             raise Ignore from error
 
-    del watch, reconcile
+    @app.task(bind=True, shared=False, base=DayworkTask, name="periodic.sweep")
+    def sweep(self: DayworkTask) -> str:
+        """Find what nobody owns, mark it, and remove what was marked before."""
+        try:
+            done = sweep_cloud(self.services)
+        except LedgerUnavailable as error:
+            raise Ignore from error
+        return f"{len(done.findings)} findings" + (f"; only reporting: {done.distrust}" if done.distrust else "")
+
+    del watch, reconcile, sweep

@@ -142,6 +142,7 @@ def _sender(settings: Settings) -> Celery:
             result_url=settings.result_url or settings.broker_url,
             watch_every=timedelta(seconds=settings.watch_seconds),
             reconcile_every=timedelta(seconds=settings.reconcile_seconds),
+            sweep_every=timedelta(seconds=settings.sweep_seconds),
         )
     )
     return app

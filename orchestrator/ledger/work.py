@@ -278,7 +278,7 @@ def signal_waiting(tx: Transaction, wait_for: str, *, session: str | None = None
     query = sa.select(_TABLE.c.session_id, _TABLE.c.ordinal).where(_TABLE.c.parked, _TABLE.c.wait_for == wait_for)
     if session is not None:
         query = query.where(_TABLE.c.session_id == session)
-    return signal(tx, [WorkKey(*row) for row in tx.rows(query)])
+    return signal(tx, [WorkKey(row.session_id, row.ordinal) for row in tx.rows(query)])
 
 
 def signal_session(tx: Transaction, session: str) -> list[WorkKey]:
@@ -299,7 +299,7 @@ def signal_expired(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
         .order_by(_TABLE.c.wait_until)
         .limit(limit)
     )
-    return signal(tx, [WorkKey(*row) for row in due])
+    return signal(tx, [WorkKey(row.session_id, row.ordinal) for row in due])
 
 
 def overdue(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
@@ -326,7 +326,7 @@ def overdue(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    keys = [WorkKey(*row) for row in rows]
+    keys = [WorkKey(row.session_id, row.ordinal) for row in rows]
     for key in keys:
         tx.execute(_DRIVEN, {**_key(key), "at": tx.now})
     return keys
