@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from localcloud import state, wire
-from localcloud.blocks import amis
+from localcloud.blocks import amis, attachments
 from localcloud.blocks.records import find_snapshot, volume_record
 from localcloud.call import Call, Reply
 from localcloud.errors import AwsError
@@ -25,7 +25,8 @@ class Ec2Volumes:
             "RunInstances": _run_instances,
             "CreateSnapshots": _create_snapshots,
             "DescribeSnapshots": _describe_snapshots,
-            "AttachVolume": _check_attachment,
+            "AttachVolume": _attach_volume,
+            "DetachVolume": _detach_volume,
             "RegisterImage": _check_image,
         }
 
@@ -46,6 +47,14 @@ class Ec2Volumes:
 
 def _run_instances(call: Call) -> None:
     amis.complete_launch(call)
+
+
+def _attach_volume(call: Call) -> None:
+    attachments.check_attachment(call)
+
+
+def _detach_volume(call: Call) -> None:
+    attachments.complete_detachment(call)
 
 
 def _check_image(call: Call) -> None:
@@ -167,30 +176,3 @@ def _tags(given: Mapping[str, Any], kind: str) -> dict[str, str]:
         if specification.get("ResourceType") == kind
         for tag in specification.get("Tags") or []
     }
-
-
-def _check_attachment(call: Call) -> None:
-    """Refuse what EC2 refuses when a volume is attached."""
-    given = call.parameters
-    backend = state.ec2(call.account, call.region)
-    volume = backend.volumes.get(given.get("VolumeId"))
-    instance = backend.get_instance_by_id(given.get("InstanceId"))
-    if volume is None or instance is None:
-        # moto knows the words for these.
-        return
-    device = given.get("Device")
-    if volume.status == "in-use":
-        raise AwsError("VolumeInUse", f"{volume.id} is already attached to an instance")
-    if volume.status != "available":
-        raise AwsError("IncorrectState", f"Volume '{volume.id}' is not 'available'.")
-    if volume.availability_zone != instance.availability_zone:
-        raise AwsError(
-            "InvalidVolume.ZoneMismatch", f"The volume '{volume.id}' is not in the same availability zone as instance."
-        )
-    if instance.state not in ("running", "stopped"):
-        raise AwsError("IncorrectState", f"Instance '{instance.id}' is not 'running'.")
-    if device in instance.block_device_mapping:
-        raise AwsError(
-            "InvalidParameterValue",
-            f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use",
-        )
