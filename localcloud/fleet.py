@@ -7,6 +7,7 @@ agents are children of a fork server (`fleet_fork`); nothing of them outlives th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -133,9 +134,9 @@ class Fleet:
         with self._lock:
             self._stopped = True
             server, reader = self._server, self._reader
-        if server is None or server.stdin is None or server.stdout is None:
+        if server is None:
             return
-        server.stdin.close()
+        _close(server.stdin)
         try:
             server.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
@@ -143,7 +144,6 @@ class Fleet:
             server.wait()
         if reader is not None:
             reader.join()
-        server.stdout.close()
 
     # --- the fork server ---
 
@@ -213,6 +213,7 @@ class Fleet:
                 self._started(event["key"], event["pid"])
             else:
                 self._ended(event["key"], event["status"])
+        _close(server.stdout)
         self._lost(server)
 
     def _started(self, key: str, pid: int) -> None:
@@ -239,6 +240,7 @@ class Fleet:
             if self._stopped:
                 return
             _log.error("the fork server ended with status %s; its log is %s", server.wait(), self._log_file)
+            _close(server.stdin)
             self._server = None
             gone = [key for key, agent in self._agents.items() if agent.state != "waiting"]
             agents = [self._agents.pop(key) for key in gone]
@@ -283,3 +285,10 @@ def _wants_agent(instance: Any) -> bool:
 def _passed_on(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the part of an environment that a program needs to run at all."""
     return {name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith("PYTHON")}
+
+
+def _close(pipe: IO[bytes] | None) -> None:
+    """Close one end of a pipe, also when the other end has gone and left something unread."""
+    if pipe is not None:
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
