@@ -241,7 +241,8 @@ def _not_shown(glance: Glance, shown: Sequence[Row]) -> list[Text]:
     rest = dict(glance.counts)
     for row in shown:
         rest[row.status] = rest.get(row.status, 0) - 1
-    parts = [f"{number:,} {words(status)}" for status, number in rest.items() if number > 0]
+    largest = sorted(rest.items(), key=lambda one: -one[1])
+    parts = [f"{number:,} {words(status)}" for status, number in largest if number > 0]
     return [Text(f"  and {', '.join(parts)}", style=_DIM)] if parts else []
 
 
