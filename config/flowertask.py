@@ -6,6 +6,7 @@ import ast
 from typing import Any, Final
 
 _FAILED: Final = "failed: "
+_NEEDLESS: Final = ("skipped: ", "repeat: ")
 
 
 def format_task(task: Any) -> Any:
@@ -21,6 +22,8 @@ def format_task(task: Any) -> Any:
     if words.startswith(_FAILED):
         task.state = "FAILURE"
         task.exception = words.removeprefix(_FAILED)
+    elif words.startswith(_NEEDLESS):
+        task.state = "SKIPPED"
     return task
 
 

@@ -12,8 +12,11 @@ the one that knows Celery's chord protocol (pinned version; `tests/integration/t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import structlog
+from kombu.exceptions import BatchPublishError
 
 from orchestrator.ledger import work
 from orchestrator.ledger.store import Ledger
@@ -36,6 +39,12 @@ TASKS = {
 }
 
 
+#: Messages to a round trip: the first of them are at work while the next are put together.
+_BATCH = 100
+
+log = structlog.get_logger(__name__)
+
+
 class CeleryDispatch:
     """Gets work moving by publishing it (`orchestrator.ports.Dispatch`)."""
 
@@ -51,9 +60,7 @@ class CeleryDispatch:
             return
         with self._ledger.read() as tx:
             places = work.places(tx, wanted)
-        with self._app.producer_or_acquire() as producer:
-            for place in places:
-                publish(self._app, place, producer=producer)
+        publish_all(self._app, places)
 
     def launch(self, account: str, region: str) -> None:
         """Publish a look at the launch requests of an account and Region."""
@@ -75,10 +82,25 @@ def publish_session(app: Celery, ledger: Ledger, session: str) -> int:
         release = work.places(tx, [WorkKey(session, SESSION)])
     if ordinals:
         app.backend.set_chord_size(group_id(session), len(ordinals))
-    with app.producer_or_acquire() as producer:
-        for place in places if ordinals else release:
-            publish(app, place, producer=producer)
+    publish_all(app, places if ordinals else release)
     return len(ordinals)
+
+
+def publish_all(app: Celery, places: Sequence[work.Place]) -> None:
+    """Publish the rest of many units' chains, many messages to a round trip.
+
+    A round trip that fails may have delivered some of its messages; then each is published by itself, with Celery's own
+    retries, because twice is harmless and not at all is late.
+    """
+    with app.producer_or_acquire() as producer:
+        try:
+            with producer.batch(max_size=_BATCH):
+                for place in places:
+                    publish(app, place, producer=producer)
+        except BatchPublishError:
+            log.warning("messages are published one by one", count=len(places))
+            for place in places:
+                publish(app, place, producer=producer)
 
 
 def publish(app: Celery, place: work.Place, **options: Any) -> None:

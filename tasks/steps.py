@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.model.status import Step
+from orchestrator.ledger import sessions
+from orchestrator.ledger.store import Ledger
+from orchestrator.model.status import ResourceStatus, Step
 from orchestrator.model.work import SESSION, WorkKey
 from tasks.base import DayworkTask, carry
 from tasks.canvas import TASKS, publish_session
@@ -20,7 +22,7 @@ def register(app: DayworkApp) -> None:
     def start(self: DayworkTask, session: str) -> str:
         words = carry(self, WorkKey(session, SESSION), Step.START, 1)
         size = publish_session(app, self.services.ledger, session)
-        return f"{words}: {size} resources"
+        return _refused(self.services.ledger, session) or f"{words}: {size} resources"
 
     @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.ASSUME_ROLE])
     def assume_role(self: DayworkTask, session: str, ordinal: int, attempt: int) -> str:
@@ -43,3 +45,14 @@ def register(app: DayworkApp) -> None:
         return carry(self, WorkKey(session, SESSION), Step.RELEASE, 1)
 
     del start, assume_role, launch, run_job, teardown, release  # found by name in the app's own registry
+
+
+def _refused(ledger: Ledger, session: str) -> str | None:
+    """Name what planning has refused: such a resource has no task of its own to show it."""
+    with ledger.read() as tx:
+        counts = sessions.statuses(tx, session)
+        failed = counts.get(ResourceStatus.FAILED, 0)
+        if not failed:
+            return None
+        first = sessions.resources(tx, session, statuses=[ResourceStatus.FAILED])[0]
+    return f"failed: {failed} of {sum(counts.values())} resources; {first.resource_id}: {first.reason}"

@@ -31,6 +31,12 @@ def test_a_parked_step_is_waiting_for_something() -> None:
     assert shown.result == "parked: worker"
 
 
+@pytest.mark.parametrize("words", ["skipped: the resource has failed", "repeat: past"])
+def test_a_step_that_had_nothing_to_do_is_no_success(words: str) -> None:
+    """Green is for what was done."""
+    assert format_task(task("SUCCESS", repr(words))).state == "SKIPPED"
+
+
 @pytest.mark.parametrize("result", [None, 17, "{'sessionId': 's-1'}", "None"])
 def test_other_results_are_left_alone(result: object) -> None:
     """Only words of steps are read."""
