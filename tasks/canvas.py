@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from kombu.exceptions import BatchPublishError
+from kombu.exceptions import BatchPublishError  # type: ignore[attr-defined]  # the stubs are of an older kombu
 
 from orchestrator.ledger import work
 from orchestrator.ledger.store import Ledger
