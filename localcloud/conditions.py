@@ -165,11 +165,14 @@ _NEGATED: Final[dict[str, str]] = {
     "NotIpAddress": "IpAddress",
 }
 
+_QUALIFIERS: Final = frozenset({"", "ForAllValues", "ForAnyValue"})
+
 
 def check_operator(name: str) -> None:
     """Raise `UnknownOperator` when `name` (with qualifier and IfExists) is not evaluated here."""
-    base = name.rpartition(":")[2].removesuffix("IfExists")
-    if base != "Null" and base not in _TESTS and base not in _NEGATED:
+    qualifier, _, base = name.rpartition(":")
+    base = base.removesuffix("IfExists")
+    if qualifier not in _QUALIFIERS or (base != "Null" and base not in _TESTS and base not in _NEGATED):
         raise UnknownOperator(f"condition operator {name!r} is not known")
 
 
@@ -183,6 +186,7 @@ def holds(conditions: Mapping[str, Mapping[str, Sequence[str]]], context: Contex
 
 
 def _operator_holds(name: str, key: str, wanted: Sequence[str], context: Context) -> bool:
+    check_operator(name)
     qualifier, _, base = name.rpartition(":")
     optional = base.endswith("IfExists")
     base = base.removesuffix("IfExists")
@@ -193,9 +197,7 @@ def _operator_holds(name: str, key: str, wanted: Sequence[str], context: Context
     negated = base in _NEGATED
     if not values:
         return optional or negated or qualifier == "ForAllValues"
-    test = _TESTS.get(_NEGATED.get(base, base))
-    if test is None:
-        raise UnknownOperator(f"condition operator {name!r} is not known")
+    test = _TESTS[_NEGATED.get(base, base)]
 
     def one(value: str) -> bool:
         return any(test(option, value, context) for option in wanted) != negated

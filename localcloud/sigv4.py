@@ -27,6 +27,8 @@ _HEADER = re.compile(
     r"\s*Signature=(?P<signature>[0-9a-f]{64})\s*$"
 )
 _SCOPE_PARTS: Final = 5
+#: A week, in seconds.
+_LONGEST_PRESIGNED: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,17 @@ def read_signature(headers: Mapping[str, str], query: str) -> Signature | None:
         moment=values.get("X-Amz-Date", ""),
         token=values.get("X-Amz-Security-Token"),
         presigned=True,
-        expires=int(values.get("X-Amz-Expires", "0") or 0),
+        expires=_expires(values.get("X-Amz-Expires", "")),
     )
+
+
+def _expires(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _LONGEST_PRESIGNED:
+        raise AwsError(
+            "AuthorizationQueryParametersError",
+            f"X-Amz-Expires must be a number of seconds, at most {_LONGEST_PRESIGNED}",
+        )
+    return int(text)
 
 
 def _scope(credential: str) -> tuple[str, str, str, str]:
@@ -113,6 +124,8 @@ def verify(
     (presigned), RequestTimeTooSkewed, XAmzContentSHA256Mismatch.
     """
     _check_time(signature, clock())
+    if "host" not in signature.signed_headers:
+        raise AwsError("SignatureDoesNotMatch", "'Host' must be a 'SignedHeader' in the signature.")
     payload = _payload_hash(signature, headers, body)
     canonical = "\n".join(
         (
@@ -157,7 +170,7 @@ def _seconds(moment: str) -> float:
 
 
 def _payload_hash(signature: Signature, headers: Mapping[str, str], body: bytes) -> str:
-    if signature.presigned:
+    if signature.presigned and signature.service == "s3":
         return "UNSIGNED-PAYLOAD"
     stated = headers.get("x-amz-content-sha256")
     if stated is not None and (stated == "UNSIGNED-PAYLOAD" or stated.startswith("STREAMING-")):
