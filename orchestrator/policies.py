@@ -343,7 +343,7 @@ def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn
             "Orders", ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], [f"arn:aws:s3:::{control_bucket}/orders/*"]
         ),
         _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
-        _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage"], [report_queue_arn]),
+        _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
     )
 
 
