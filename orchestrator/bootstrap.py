@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.settings import Settings
 from orchestrator.dispatch import ForgivingDispatch
@@ -14,6 +15,9 @@ from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
 from orchestrator.ports import Dispatch, Reports
 from orchestrator.services import Deadlines, Install, Services
+
+if TYPE_CHECKING:
+    from orchestrator.aws.basics import AwsBasics
 
 
 class SystemClock:
@@ -99,6 +103,16 @@ def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch
         clock=ledger.clock,
         install=install,
     )
+
+
+def make_basics(settings: Settings, ledger: Ledger) -> AwsBasics:
+    """Return what `daywork doctor` asks of AWS."""
+    from orchestrator.aws.basics import AwsBasics
+    from orchestrator.aws.credentials import Identities
+
+    install = make_install(settings)
+    identities = Identities(install=install.id, region=install.control_region, external_id=external_ids(ledger))
+    return AwsBasics(identities, install)
 
 
 def make_reports(settings: Settings, ledger: Ledger) -> Reports:

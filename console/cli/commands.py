@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Row] = MappingProxyType(
         "worker": Row(_INSTALLATION, "Look at the workers that live now.", "console.cli.worker:app"),
         "account": Row(_INSTALLATION, "Register accounts, roles and repositories.", "console.cli.account:app"),
         "sweep": Row(_INSTALLATION, "Find and remove what nobody owns.", "console.cli.sweep:sweep"),
+        "doctor": Row(_INSTALLATION, "Check whether this installation is well.", "console.cli.doctor:doctor"),
         "config": Row(_INSTALLATION, "Look at the settings.", "console.cli.config:app"),
         "schema": Row(_INSTALLATION, "Print the schemas of what this program reads.", "console.cli.schema:app"),
         "up": Row(_MACHINE, "Start everything on this machine.", "console.stack.commands:up"),
