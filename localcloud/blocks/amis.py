@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from localcloud import state
+from localcloud.blocks.life import COMPLETED
 from localcloud.call import Call
 from localcloud.errors import AwsError
 from localcloud.moto_behaviour import replace
@@ -53,7 +54,10 @@ def install() -> None:
 
 
 def complete_launch(call: Call) -> None:
-    """Write into a RunInstances call what its image says of volumes. Raises `AwsError` InvalidBlockDeviceMapping."""
+    """Write into a RunInstances call what its image says of volumes.
+
+    Raises `AwsError` for a snapshot that cannot be used: moto would see it with the instance half made.
+    """
     image = state.ec2(call.account, call.region).amis.get(call.parameters.get("ImageId"))
     if image is None:
         return
@@ -73,9 +77,9 @@ def complete_launch(call: Call) -> None:
     ]
     for number, mapping in enumerate(merged.values(), start=1):
         ebs = mapping["Ebs"]
-        _check_size(backend, ebs)
-        # EC2's default for volumes that a launch makes; moto's is to keep them.
-        ebs.setdefault("DeleteOnTermination", True)
+        _check_snapshot(backend, ebs)
+        # EC2's default: the root volume goes with the instance, data volumes stay.
+        ebs.setdefault("DeleteOnTermination", mapping["DeviceName"] == image.root_device_name)
         form.append((f"{_PARAMETER}{number}.DeviceName", mapping["DeviceName"]))
         form += [(f"{_PARAMETER}{number}.Ebs.{name}", _text(value)) for name, value in ebs.items()]
     call.body = urlencode(form).encode()
@@ -85,30 +89,30 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _check_size(backend: Any, ebs: Mapping[str, Any]) -> None:
-    snapshot = backend.snapshots.get(ebs.get("SnapshotId"))
+def check_registration(call: Call) -> None:
+    """Refuse a RegisterImage call whose snapshots cannot be used. Raises `AwsError`."""
+    backend = state.ec2(call.account, call.region)
+    for mapping in call.parameters.get("BlockDeviceMappings") or []:
+        _check_snapshot(backend, mapping.get("Ebs") or {})
+
+
+def _check_snapshot(backend: Any, ebs: Mapping[str, Any]) -> None:
+    """Refuse a device whose snapshot is not there, not completed or too large for it."""
+    snapshot_id = ebs.get("SnapshotId")
+    if snapshot_id is None:
+        return
+    snapshot = backend.snapshots.get(snapshot_id)
+    if snapshot is None:
+        raise AwsError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
+    if snapshot.status != COMPLETED:
+        raise AwsError("IncorrectState", f"Snapshot is in invalid state - {snapshot.status}")
     size = int(ebs.get("VolumeSize") or 0)
-    if snapshot is not None and 0 < size < snapshot.volume_size:
+    if 0 < size < snapshot.volume_size:
         raise AwsError(
             "InvalidBlockDeviceMapping",
             f"Volume of size {size}GB is smaller than snapshot '{snapshot.id}', "
             f"expect size >= {snapshot.volume_size}GB",
         )
-
-
-def check_registration(call: Call) -> None:
-    """Refuse a RegisterImage call whose snapshots are not there. Raises `AwsError`."""
-    backend = state.ec2(call.account, call.region)
-    for mapping in call.parameters.get("BlockDeviceMappings") or []:
-        snapshot_id = (mapping.get("Ebs") or {}).get("SnapshotId")
-        if snapshot_id is None:
-            continue
-        snapshot = backend.snapshots.get(snapshot_id)
-        if snapshot is None:
-            raise AwsError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
-        if snapshot.status != "completed":
-            raise AwsError("IncorrectState", f"Snapshot is in invalid state - {snapshot.status}")
-        _check_size(backend, mapping["Ebs"])
 
 
 def finish_registration(call: Call, image: Any) -> None:
@@ -138,6 +142,6 @@ def _registered(image: Any, mapping: Mapping[str, Any]) -> dict[str, Any]:
         snapshot.from_ami = image.id
         ebs.setdefault("VolumeSize", snapshot.volume_size)
         ebs["Encrypted"] = snapshot.encrypted
-    ebs.setdefault("DeleteOnTermination", True)
+    ebs.setdefault("DeleteOnTermination", mapping.get("DeviceName") == image.root_device_name)
     ebs.setdefault("VolumeType", "gp2")
     return {"DeviceName": mapping.get("DeviceName", ""), "Ebs": ebs}

@@ -46,7 +46,7 @@ def install() -> None:
     _installed.append(True)
     _volumes_have_bytes()
     _snapshots_have_bytes()
-    _states_take_time()
+    _states_are_told()
 
 
 def _volumes_have_bytes() -> None:
@@ -111,8 +111,12 @@ def _snapshots_have_bytes() -> None:
     replace(EBSBackend, "delete_snapshot", delete_snapshot)
 
 
-def _states_take_time() -> None:
-    from moto.ec2.models.elastic_block_store import Snapshot, Volume
+def _states_are_told() -> None:
+    from moto.ec2.models.elastic_block_store import Snapshot, Volume, VolumeAttachment
+
+    def goes_with_instance(self: Any) -> bool:
+        device = self.instance.block_device_mapping.get(self.device)
+        return device is not None and bool(device.delete_on_termination)
 
     def volume_status(self: Any) -> str:
         if self.attachment:
@@ -132,6 +136,7 @@ def _states_take_time() -> None:
         record = self.__dict__.get("block_record")
         return None if record is None else record.life.message
 
+    replace(VolumeAttachment, "delete_on_termination", property(goes_with_instance))
     # moto writes "completed" into `status` when it makes a snapshot.
     replace(Volume, "status", property(volume_status))
     replace(Snapshot, "status", property(snapshot_status, lambda _self, _value: None))

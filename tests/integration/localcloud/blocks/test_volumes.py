@@ -234,7 +234,7 @@ def test_exclusions_must_make_sense(ec2: Any) -> None:
 
 
 def test_terminating_an_instance_drops_the_volumes_it_says(cloud: LocalCloud, account: str, ec2: Any) -> None:
-    """By default those that its launch made; a volume attached later stays."""
+    """By default the root volume alone; data volumes stay, made with it or attached later."""
     made = launch(ec2, "/dev/xvdf")
     cloud.wait_for_state(account, made["instance"], "running")
     zone = ec2.describe_volumes()["Volumes"][0]["AvailabilityZone"]
@@ -244,7 +244,8 @@ def test_terminating_an_instance_drops_the_volumes_it_says(cloud: LocalCloud, ac
     ec2.terminate_instances(InstanceIds=[made["instance"]])
     cloud.wait_for_state(account, made["instance"], "terminated")
 
-    assert [(one["VolumeId"], one["State"]) for one in ec2.describe_volumes()["Volumes"]] == [(later, "available")]
+    left = {one["VolumeId"]: one["State"] for one in ec2.describe_volumes()["Volumes"]}
+    assert left == {made["volumes"]["/dev/xvdf"]: "available", later: "available"}
 
 
 def test_attaching_has_its_rules(cloud: LocalCloud, account: str, ec2: Any) -> None:
