@@ -46,17 +46,17 @@ class Objects:
 
     def get(self, key: str) -> memoryview:
         """Return an object. Raises `Missing`."""
-        with self._translated(key):
+        with self._reading(key):
             return memoryview(obstore.get(self._store, key).buffer())
 
     def get_range(self, key: str, start: int, length: int) -> memoryview:
         """Return part of an object; shorter when the object ends. Raises `Missing`."""
-        with self._translated(key):
+        with self._reading(key):
             return memoryview(obstore.get_range(self._store, key, start=start, length=length))
 
     def get_ranges(self, key: str, starts: Sequence[int], lengths: Sequence[int]) -> list[memoryview]:
         """Return several parts of an object with as few calls as is sensible. Raises `Missing`."""
-        with self._translated(key):
+        with self._reading(key):
             return [
                 memoryview(part)
                 for part in obstore.get_ranges(self._store, key, starts=list(starts), lengths=list(lengths))
@@ -64,7 +64,7 @@ class Objects:
 
     def get_end(self, key: str, length: int) -> memoryview:
         """Return the last `length` bytes of an object. Raises `Missing`."""
-        with self._translated(key):
+        with self._reading(key):
             return memoryview(obstore.get(self._store, key, options={"range": {"suffix": length}}).buffer())
 
     def create(self, key: str, data: Readable) -> None:
@@ -74,7 +74,7 @@ class Objects:
         different bytes each time, so equal bytes are the same writing.)
         """
         try:
-            with self._translated(key):
+            with self._writing(key):
                 obstore.put(self._store, key, data, mode="create", use_multipart=False)
         except Exists:
             if self.get(key) != data:
@@ -82,17 +82,17 @@ class Objects:
 
     def put(self, key: str, data: Readable) -> None:
         """Write an object, new or not. `data` must not change afterwards: it may be kept without a copy."""
-        with self._translated(key):
+        with self._writing(key):
             obstore.put(self._store, key, data, use_multipart=False)
 
     def delete(self, key: str) -> None:
         """Remove an object; gone already is success."""
-        with contextlib.suppress(Missing), self._translated(key):
+        with contextlib.suppress(Missing), self._reading(key):
             obstore.delete(self._store, key)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """List the objects below a prefix (whole path parts), in the order of their keys."""
-        with self._translated(f"{prefix}/"):
+        with self._reading(f"{prefix}/"):
             for chunk in obstore.list(self._store, prefix=prefix, chunk_size=_LIST_CHUNK):
                 for meta in sorted(chunk, key=lambda one: one["path"]):
                     yield Entry(key=str(meta["path"]), size=int(meta["size"]))
@@ -103,13 +103,11 @@ class Objects:
         return any(meta["path"] == key for meta in found["objects"])
 
     @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
+    def _reading(self, key: str) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
             raise Missing(f"{key} is not in the repository") from None
-        except (AlreadyExistsError, PreconditionError):
-            raise Exists(f"{key} is in the repository already") from None
         except _DENIED as error:
             # A role that may list only below its prefix hears 403 for an object that is not there.
             try:
@@ -117,10 +115,37 @@ class Objects:
             except (BaseError, OSError):
                 there = True
             if there:
-                raise Refused(
-                    f"the repository's role may not use {key} ({type(error).__name__})",
-                    "Compare the role's policy with `daywork role document`",
-                ) from None
+                raise _refused(key, error) from None
             raise Missing(f"{key} is not in the repository") from None
         except (BaseError, OSError) as error:
-            raise Unreachable(f"{key}: the repository's store did not answer ({type(error).__name__})") from None
+            raise _unreachable(key, error) from None
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise Missing(
+                f"{key} cannot be written: the repository's bucket is not there",
+                "Make the bucket, or correct the repository's url",
+            ) from None
+        except (AlreadyExistsError, PreconditionError):
+            raise Exists(f"{key} is in the repository already") from None
+        except _DENIED as error:
+            raise _refused(key, error) from None
+        except (BaseError, OSError) as error:
+            raise _unreachable(key, error) from None
+
+
+def _refused(key: str, error: Exception) -> Refused:
+    return Refused(
+        f"the repository's role may not use {key} ({type(error).__name__})",
+        "Compare the role's policy with `daywork role document`",
+    )
+
+
+def _unreachable(key: str, error: Exception) -> Unreachable:
+    return Unreachable(
+        f"{key}: the repository's store did not answer ({type(error).__name__})",
+        "Check that the worker's subnet reaches S3: gateway endpoint or NAT, security groups",
+    )

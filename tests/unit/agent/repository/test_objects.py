@@ -71,9 +71,11 @@ def test_a_refusal_for_an_object_that_is_not_listed_means_missing(objects: Objec
     """S3 answers 403 for a missing object when the role may list only a prefix; the list tells which it is."""
     objects.put("folder/there", b"1")
 
-    with pytest.raises(Missing, match="folder/gone"), objects._translated("folder/gone"):
+    with pytest.raises(Missing, match="folder/gone"), objects._reading("folder/gone"):
         raise PermissionDeniedError
-    with pytest.raises(Refused, match="folder/there"), objects._translated("folder/there"):
+    with pytest.raises(Refused, match="folder/there"), objects._reading("folder/there"):
+        raise PermissionDeniedError
+    with pytest.raises(Refused, match="folder/new"), objects._writing("folder/new"):
         raise PermissionDeniedError
 
 
@@ -85,5 +87,5 @@ def test_a_store_that_does_not_answer_is_unreachable() -> None:
 
     objects = Objects(Away())
 
-    with pytest.raises(Unreachable, match="did not answer"), objects._translated("a"):
+    with pytest.raises(Unreachable, match="did not answer"), objects._reading("a"):
         raise OSError("secret-looking text")
