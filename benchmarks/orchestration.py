@@ -84,7 +84,15 @@ def summary(runs: Sequence[Run]) -> list[dict[str, object]]:
 
 def table(rows: Sequence[dict[str, object]]) -> str:
     """Return the summary as a table in Markdown."""
-    head = ("contender", "resources", "runs", "time, median (spread)", "processor time", "time ratio", "processor ratio")
+    head = (
+        "contender",
+        "resources",
+        "runs",
+        "time, median (spread)",
+        "processor time",
+        "time ratio",
+        "processor ratio",
+    )
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         spread = row["secondsSpread"]
