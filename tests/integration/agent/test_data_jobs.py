@@ -212,7 +212,7 @@ def test_faults_of_the_network_and_of_aws_are_outlived(site: Site) -> None:
     result = site.backup(snapshot)
 
     assert site.restore(result.detail["restorePoint"]) == held
-    assert site.cloud.sim("GET", "faults")[1]["faults"] == []  # every one of them has struck
+    assert site.cloud.server.cloud.faults.rules() == []  # every one of them has struck
 
 
 def test_a_restore_point_is_written_last(site: Site) -> None:
