@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument(
         "--block-rate", type=int, default=0, help="EBS direct calls a second for blocks; AWS: 1000, 0: as many as come"
     )
+    serve.add_argument("--throttle", action="store_true", help="limit EC2 calls by AWS's documented token buckets")
     serve.add_argument(
         "--fleet", action=argparse.BooleanOptionalAction, default=True, help="run real agents on instances that ask so"
     )
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             snapshot=timedelta(seconds=given.snapshot),
             volume=timedelta(seconds=given.volume),
             block_rate=given.block_rate,
+            throttle=given.throttle,
             control_account=given.control_account,
         )
     except ValueError as error:
@@ -55,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     with CloudServer(given.dir, given.port, settings, agents=PROGRAM if given.fleet else None) as server:
         sys.stdout.write(json.dumps({"url": server.url, "directory": str(given.dir)}) + "\n")
         sys.stdout.flush()
+        if server.fleet is not None:
+            server.fleet.warm_up()
         stop.wait()
     return 0
 

@@ -1,4 +1,4 @@
-"""The cloud's own pages under `/_sim/`: faults, call log, health, accounts. For programs on this machine only."""
+"""The cloud's own pages under `/_sim/`: faults, throttle, calls, health, accounts. For this machine's programs only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from localcloud import state, wire
 from localcloud.call import Reply
@@ -16,10 +16,11 @@ from localcloud.calllog import CallLog
 from localcloud.decode import Request
 from localcloud.faults import BadRule, Faults
 from localcloud.settings import Settings, is_account
+from localcloud.throttle import Throttle
 
 PREFIX: Final = "/_sim/"
 #: Names under which a program on this machine may speak to us; another one is a browser tricked by a foreign page.
-_LOCAL_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_LOCAL_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 ADMINISTRATOR: Final = "daywork-administrator"
 CONTROL_PLANE: Final = "daywork-control-plane"
 _EVERYTHING: Final[dict[str, Any]] = {
@@ -35,11 +36,12 @@ Page = Callable[[Request, str], Reply]
 class Control:
     """Answers `/_sim/` requests."""
 
-    def __init__(self, directory: Path, settings: Settings, faults: Faults, calls: CallLog) -> None:
+    def __init__(self, directory: Path, settings: Settings, faults: Faults, calls: CallLog, throttle: Throttle) -> None:
         self._directory = directory
         self._settings = settings
         self._faults = faults
         self._calls = calls
+        self._throttle = throttle
         self._token = ""
         self._pages: dict[str, Page] = {
             "accounts": lambda request, _: self._serve_accounts(request),
@@ -62,10 +64,8 @@ class Control:
 
     def serve(self, request: Request) -> Reply:
         """Answer a request below `PREFIX`."""
-        host = request.headers.get("host", "")
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if name not in _LOCAL_HOSTS:
-            return wire.document({"error": f"host {name!r} is not this machine"}, 403)
+        if (foreign := _foreign(request)) is not None:
+            return wire.document({"error": foreign}, 403)
         path = request.raw_path.removeprefix(PREFIX).strip("/")
         page, _, rest = path.partition("/")
         if page == "health" and request.method == "GET":
@@ -74,6 +74,8 @@ class Control:
             return self._serve_faults(request, rest)
         if page == "calls":
             return self._serve_calls(request)
+        if page == "throttle":
+            return self._serve_throttle(request)
         if page in self._pages:
             if not secrets.compare_digest(request.headers.get("x-sim-token", "").encode(), self._token.encode()):
                 return wire.document({"error": "header X-Sim-Token must hold what the file admin-token holds"}, 403)
@@ -107,6 +109,20 @@ class Control:
             return wire.document({"error": f"since {since!r} is not a Unix time in seconds"}, 400)
         return wire.document({"calls": self._calls.since(moment)})
 
+    def _serve_throttle(self, request: Request) -> Reply:
+        if request.method == "GET":
+            return wire.document(self._throttle.to_dict())
+        if request.method != "PUT":
+            return wire.document({"error": "use GET or PUT"}, 405)
+        try:
+            wanted = json.loads(request.body or b"null")
+        except ValueError:
+            return wire.document({"error": "the body is not JSON"}, 400)
+        if not isinstance(wanted, dict) or set(wanted) != {"on"} or not isinstance(wanted["on"], bool):
+            return wire.document({"error": 'the body must be {"on": true} or {"on": false}'}, 400)
+        self._throttle.switch(on=wanted["on"])
+        return wire.document(self._throttle.to_dict())
+
     def _serve_accounts(self, request: Request) -> Reply:
         wanted, refused = _wanted(request, ("account",))
         if refused is not None:
@@ -120,6 +136,22 @@ class Control:
         if not _USER_NAME.fullmatch(wanted["user"]):
             return wire.document({"error": f"user {wanted['user']!r} is not a name of an IAM user"}, 400)
         return wire.document(dict(access_key(wanted["account"], wanted["user"])), 201)
+
+
+def _foreign(request: Request) -> str | None:
+    """Tell why a request does not come from a program on this machine, or None when it does.
+
+    A page of another site can make a browser on this machine send requests here. Such a request names the site as its
+    host (a name that leads to this address) or as its origin.
+    """
+    for header in ("host", "origin"):
+        given = request.headers.get(header)
+        if given is None and header == "origin":
+            continue
+        host = urlsplit(f"//{given}" if header == "host" else given or "").hostname
+        if host not in _LOCAL_HOSTS:
+            return f"{header} {given!r} is not this machine"
+    return None
 
 
 def _wanted(request: Request, names: tuple[str, ...]) -> tuple[dict[str, str], Reply | None]:

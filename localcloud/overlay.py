@@ -1,7 +1,7 @@
 """The overlay: every request passes here on its way to moto.
 
-In order: the cloud's own pages and instance metadata; who signed; fault rules; may they; the parts that answer
-themselves (`Plugin`s, ours first); moto; what parts add to the answer; faults that lose it; the call log.
+In order: the cloud's own pages and instance metadata; who signed; token buckets; fault rules; may they; the parts that
+answer themselves (`Plugin`s, ours first); moto; what parts add to the answer; faults that lose it; the call log.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from localcloud.metadata import Metadata
 from localcloud.moto_behaviour import SENDER
 from localcloud.settings import Settings
 from localcloud.sigv4 import Signature, read_signature, verify
+from localcloud.throttle import Throttle
 from localcloud.tokens import Tokens
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Overlay:
         authority: Authority,
         tokens: Tokens,
         faults: Faults,
+        throttle: Throttle,
         calls: CallLog,
         control: Control,
         metadata: Metadata,
@@ -69,6 +71,7 @@ class Overlay:
         self._authority = authority
         self._tokens = tokens
         self._faults = faults
+        self._throttle = throttle
         self._calls = calls
         self._control = control
         self._metadata = metadata
@@ -156,6 +159,7 @@ class Overlay:
         return identity
 
     def _answer(self, call: Call, identity: Identity, request: Request) -> Reply:
+        self._throttle.take(call, call.account)
         verdict = self._faults.judge(call, call.account)
         if verdict.seconds:
             self._stopping.wait(verdict.seconds)

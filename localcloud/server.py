@@ -24,6 +24,7 @@ from localcloud.overlay import Overlay
 from localcloud.profiles import Profiles
 from localcloud.settings import Settings
 from localcloud.sts import SecurityTokens
+from localcloud.throttle import Throttle
 from localcloud.tokens import Tokens
 
 _running = threading.Lock()
@@ -38,10 +39,11 @@ class Cloud:
         self.identities = Identities()
         self.authority = Authority(settings)
         self.faults = Faults()
+        self.throttle = Throttle(on=settings.throttle)
         self.calls = CallLog(settings.call_log)
         self.lifecycle = Lifecycle(settings)
         self.metadata = Metadata(self.identities)
-        self.control = Control(directory, settings, self.faults, self.calls)
+        self.control = Control(directory, settings, self.faults, self.calls, self.throttle)
         self.blocks = Blocks(directory / "blocks", settings)
         self.control.add_page("volumes", self.blocks.pages.serve)
         self.lifecycle.observe(self.metadata)
@@ -70,6 +72,7 @@ class Cloud:
             authority=self.authority,
             tokens=Tokens(),
             faults=self.faults,
+            throttle=self.throttle,
             calls=self.calls,
             control=self.control,
             metadata=self.metadata,

@@ -18,9 +18,10 @@ class Settings:
     instance can be described for `keep_terminated` (AWS: about an hour). A new or changed instance profile is refused
     by RunInstances for `profile_delay`. A snapshot of a volume stays `pending` for `snapshot`, a new volume `creating`
     for `volume`; an account may have `pending_snapshots` that are written through the EBS direct API, and `block_rate`
-    calls a second to get and to put blocks, for each snapshot and in all (0: no limit; AWS: 1000). `enforce` names the
-    services whose identity policies count. All accounts belong to the organisation `organisation` except those in
-    `outsiders`. `call_log` is how many calls the log keeps.
+    calls a second to get and to put blocks, for each snapshot and in all (0: no limit; AWS: 1000). With `throttle` EC2
+    calls are limited by AWS's documented token buckets. `enforce` names the services whose identity policies count.
+    All accounts belong to the organisation `organisation` except those in `outsiders`. `call_log` is how many calls
+    the log keeps.
     """
 
     boot: timedelta = timedelta(seconds=0.5)
@@ -31,6 +32,7 @@ class Settings:
     volume: timedelta = timedelta(seconds=0.2)
     pending_snapshots: int = 100
     block_rate: int = 0
+    throttle: bool = False
     enforce: frozenset[str] = ENFORCED
     organisation: str = "o-daywork0001"
     outsiders: frozenset[str] = frozenset()

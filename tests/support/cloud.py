@@ -206,9 +206,17 @@ def code(call: Callable[[], Any]) -> str:
 
 @contextmanager
 def local_cloud(
-    directory: Path, settings: Settings = FAST, plugins: Sequence[Plugin] = (), *, port: int = 0
+    directory: Path,
+    settings: Settings = FAST,
+    plugins: Sequence[Plugin] = (),
+    *,
+    port: int = 0,
+    agents: str | None = None,
 ) -> Iterator[LocalCloud]:
-    """Run an embedded cloud in this process. There can be one at a time."""
+    """Run an embedded cloud in this process, its instances empty unless `agents` names a program for them.
+
+    There can be one at a time.
+    """
     with pytest.MonkeyPatch.context() as patch:
         # What the developer's own shell says about AWS must not reach the clients.
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE"):
@@ -216,7 +224,7 @@ def local_cloud(
         patch.setenv("AWS_CONFIG_FILE", str(directory / "no-config"))
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(directory / "no-credentials"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        with CloudServer(directory, port, settings, plugins) as server:
+        with CloudServer(directory, port, settings, plugins, agents=agents) as server:
             made = LocalCloud(server)
             try:
                 yield made
