@@ -23,7 +23,7 @@ Jobs = Mapping[str, JobFunction]
 
 
 class JobRun:
-    """One job under way. `result` is there once the mailbox has got `JOB_ENDED`."""
+    """One job under way. `result` counts once the mailbox has got `JOB_ENDED`."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class JobRun:
         endpoint_url: str | None,
     ) -> None:
         self.name = name
-        self.result: JobResult | None = None
+        self.result = JobResult(outcome="failed", reason="the job has not ended")
         self._function = function
         self._message = message
         self._mailbox = mailbox

@@ -158,15 +158,16 @@ class Runner:
 
     def _persist(self, until: float, deed: Callable[[], T]) -> T:
         """Do it again and again until it succeeds. Raises `_Ended` when its time is over."""
-        tries = 0
+        tries, said = 0, ""
         while True:
             try:
                 return deed()
             except (MetadataError, ChannelError) as error:
                 tries += 1
-                if tries == 1:
-                    _log.info("waiting: %s", error)
-                self._pause(tries, until, str(error))
+                if str(error) != said:
+                    said = str(error)
+                    _log.info("waiting: %s", said)
+                self._pause(tries, until, said)
 
     def _pause(self, tries: int, until: float, reason: str) -> None:
         """Wait before the next try. Raises `_Ended` when the time is over or the system wants the agent to end."""

@@ -74,7 +74,7 @@ class Watch:
         while True:
             event = self._clock.wait(self._mailbox, self._pause(min(beat_at, look_at)))
             if event is Event.JOB_ENDED:
-                return self._judged(self._job.result or _TOLD)
+                return self._judged(self._job.result)
             if event is Event.TOLD_TO_END:
                 self.told_to_end = True
                 self._stop(_TOLD)

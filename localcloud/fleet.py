@@ -87,6 +87,12 @@ class Fleet:
         self._reader: threading.Thread | None = None
         self._stopped = False
 
+    def warm_up(self) -> None:
+        """Start the fork server now, so that the first agent does not wait for it. Raises OSError."""
+        with self._lock:
+            if self._server is None:
+                self._spawn()
+
     # --- what the lifecycle tells ---
 
     def running(self, ref: InstanceRef, instance: Any) -> None:
@@ -152,16 +158,21 @@ class Fleet:
         while self._waiting and starting < _MOST_STARTING:
             key = self._waiting.popleft()
             agent = self._agents[key]
+            wish = {
+                "do": "start",
+                "key": key,
+                "environment": self._environment(agent.ref),
+                "console": str(self.consoles.path(agent.ref.id)),
+            }
+            try:
+                self._wish(wish)
+            except OSError:
+                _log.exception("the fork server cannot be started")
+                del self._agents[key]
+                self._end_instance(agent.ref)
+                continue
             agent.state = "starting"
             starting += 1
-            self._wish(
-                {
-                    "do": "start",
-                    "key": key,
-                    "environment": self._environment(agent.ref),
-                    "console": str(self.consoles.path(agent.ref.id)),
-                }
-            )
 
     def _environment(self, ref: InstanceRef) -> dict[str, str]:
         """Return all that an agent finds in its environment: where its cloud is, and never a credential."""

@@ -233,6 +233,38 @@ def test_when_the_fork_server_dies_its_agents_die_and_their_instances_end(worker
     end(workers, another)
 
 
+def test_a_fork_server_that_cannot_be_started_ends_the_instance(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine has no room for another process: the instance shuts down, and the cloud goes on."""
+    fleet = fleet_of(workers)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet, "_server", None)
+        patch.setattr("localcloud.fleet.subprocess.Popen", refuse)
+        (instance,) = workers.launch()
+        workers.wait_for_end(instance)
+    (another,) = workers.launch()
+
+    workers.wait_for(another, "ready")
+    end(workers, another)
+
+
+def test_the_fork_server_has_one_thread(workers: Workers) -> None:
+    """A fork keeps only one thread: no library may have started another when it was imported."""
+    fleet_of(workers).warm_up()
+    (instance,) = workers.launch()
+    workers.wait_for(instance, "ready")
+    server = fleet_of(workers)._server
+    assert server is not None
+
+    assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1
+    end(workers, instance)
+
+
 def test_a_program_that_cannot_be_started_ends_its_instance(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The console cannot be written: no agent, and the instance shuts down as if its program had died."""
     consoles = fleet_of(workers).consoles
