@@ -25,7 +25,7 @@ _CONFIG: Final = Config(
     retries={"mode": "standard", "total_max_attempts": 1},
     max_pool_connections=2,
     tcp_keepalive=True,
-    user_agent_appid="daywork-agent",
+    user_agent_appid="daywork-agent",  # type: ignore[call-arg]  # newer than the stubs
 )
 #: Orders are a few kilobytes; anything near this is not ours.
 _ORDER_LIMIT: Final = 1024 * 1024
@@ -68,9 +68,9 @@ class AwsChannel:
 
     def __init__(self, session: Session, boot: Boot) -> None:
         self._boot = boot
-        self._sts = session.create_client("sts", region_name=boot.region, config=_CONFIG)
-        self._s3 = session.create_client("s3", region_name=boot.control_region, config=_CONFIG)
-        self._sqs = session.create_client("sqs", region_name=boot.control_region, config=_CONFIG)
+        self._sts: Any = session.create_client("sts", region_name=boot.region, config=_CONFIG)
+        self._s3: Any = session.create_client("s3", region_name=boot.control_region, config=_CONFIG)
+        self._sqs: Any = session.create_client("sqs", region_name=boot.control_region, config=_CONFIG)
         self._user_id = ""
 
     def who_am_i(self) -> str:
