@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from botocore.config import Config
@@ -26,6 +27,12 @@ CHAIN: Final = timedelta(hours=1)
 #: Control calls only (STS, KMS): few, so botocore's own retries are the one layer here.
 _CONFIG: Final = Config(
     connect_timeout=3, read_timeout=10, max_pool_connections=4, retries={"mode": "standard", "total_max_attempts": 5}
+)
+
+
+#: Where the services of the open partitions are; botocore is asked for others, which costs a client.
+_SUFFIXES: Final = MappingProxyType(
+    {"aws": "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn"}
 )
 
 
@@ -68,8 +75,10 @@ class Access:
         chosen = self.endpoint_url or os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
         if chosen is not None:
             return chosen.rstrip("/")
-        found = self.session.get_component("endpoint_resolver").construct_endpoint(service, self.region)
-        return f"https://{found['hostname']}" if found else f"https://{service}.{self.region}.amazonaws.com"
+        suffix = _SUFFIXES.get(self.session.get_partition_for_region(self.region))
+        if suffix is None:
+            return str(self.client(service).meta.endpoint_url)
+        return f"https://{service}.{self.region}.{suffix}"
 
 
 def reach(
