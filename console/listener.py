@@ -61,7 +61,7 @@ def serve(services: Services, reports: Reports, *, sleep: Callable[[float], None
     failures = 0
     while True:
         try:
-            taken = take_batch(services, reports)
+            take_batch(services, reports)
         except Exception as error:  # noqa: BLE001 - whatever it is, the reports must be taken later
             pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
             failures += 1
@@ -69,7 +69,7 @@ def serve(services: Services, reports: Reports, *, sleep: Callable[[float], None
             log.warning("reports wait", reason=str(error) if known else type(error).__name__, again_in=pause)
             sleep(pause)
         else:
-            if failures and taken is not None:
+            if failures:
                 log.info("reports are taken again")
             failures = 0
 
