@@ -26,7 +26,7 @@ from agent.protocol import JobResult, RestoreVolume, RestoreVolumeJob
 from agent.repository.head import Head, Volume
 from agent.repository.layout import Chain
 from agent.repository.pack import BLOCK_ID
-from agent.repository.reader import LoadedPack, Wanted, by_pack, load_pack
+from agent.repository.reader import LoadedPack, Wanted, by_pack, load_wanted
 from agent.repository.repository import Repository
 from agent.repository.scratch import Scratch
 
@@ -98,9 +98,9 @@ class _Run:
     def fetch(self) -> None:
         """Read packs until there are no more; the last fetcher says so."""
         while (wanted := self.packs.get()) is not None:
-            pack = load_pack(self.repository, wanted.pack_id, wanted.slots.tolist())
-            for start in range(0, len(wanted.slots), _PORTION):
-                self.portions.put(_Portion(pack, wanted, start))
+            for pack, part in load_wanted(self.repository, wanted):
+                for start in range(0, len(part.slots), _PORTION):
+                    self.portions.put(_Portion(pack, part, start))
         with self._lock:
             self._fetching -= 1
             if not self._fetching:

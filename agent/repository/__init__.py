@@ -84,7 +84,8 @@ hours, more than a writer lives), every writer that was at work when it was writ
 the packs. All of this reads maps and index, never a pack. Packs with few live slots are repacked outside of archive
 storage classes and Object Lock: live blobs are stored anew in new packs, a forwarding object says where, and the old
 pack is marked. Maps and heads never change. Who meets a pack that is gone asks the forwarding objects, as often as it
-takes.
+takes. A forwarding object is `rows` and, for `old` and `new` places, `packs` (ids), `ranks` (u4 column: which of them)
+and `slots` (u2 column).
 
 # What an attacker with write access to the bucket can do
 

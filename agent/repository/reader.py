@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from agent.repository.errors import Damaged
+from agent.repository.errors import Damaged, Missing
 from agent.repository.head import SegmentRef, Volume
 from agent.repository.layout import Chain, map_key, pack_key
 from agent.repository.maps import CHECK, SEGMENT, Segment, decode_segment, segment_place
@@ -124,6 +124,35 @@ def load_pack(repository: Repository, pack_id: bytes, slots: Sequence[int]) -> L
         )
         blobs = {slot: part for (slot, _, _), part in zip(places, parts, strict=True)}
     return LoadedPack(PackReader(table, find_key), blobs)
+
+
+def load_wanted(repository: Repository, wanted: Wanted) -> Iterator[tuple[LoadedPack, Wanted]]:
+    """Read what is wanted of a pack, or of the packs to which it was repacked. Raises `Missing`, `Damaged`."""
+    waiting = [wanted]
+    while waiting:
+        one = waiting.pop()
+        try:
+            pack = load_pack(repository, one.pack_id, one.slots.tolist())
+        except Missing:
+            waiting += _forwarded(repository, one)
+            continue
+        yield pack, one
+
+
+def _forwarded(repository: Repository, wanted: Wanted) -> list[Wanted]:
+    places = repository.forwards.places(wanted.pack_id, set(wanted.slots.tolist()))
+    rows: dict[bytes, list[int]] = {}
+    for row, slot in enumerate(wanted.slots.tolist()):
+        rows.setdefault(places[slot][0], []).append(row)
+    return [
+        Wanted(
+            pack_id,
+            np.array([places[int(wanted.slots[row])][1] for row in chosen], dtype=np.uint16),
+            wanted.indices[chosen],
+            wanted.checks[chosen],
+        )
+        for pack_id, chosen in rows.items()
+    ]
 
 
 def _places(table: PackTable, slots: Sequence[int]) -> Iterator[tuple[int, int, int]]:

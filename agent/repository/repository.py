@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from agent.repository.errors import Damaged, Exists, Missing, Unusable
+from agent.repository.forward import Forwards
 from agent.repository.head import Head, decode_head
 from agent.repository.keys import KeyRing, KeyService
 from agent.repository.layout import POINTS, REPOSITORY, Chain, point_key, point_prefix
@@ -29,6 +30,7 @@ class Repository:
         self.objects = objects
         self.id = repository_id
         self.ring = ring
+        self.forwards = Forwards(objects, ring.find)
 
     def point(self, chain: Chain, point: str) -> Head:
         """Return a restore point. Raises `Missing`, `Damaged`, `Unusable`."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 from support.block_devices import FakeEbs, block
 from support.data_jobs import GIB, Bench, volume
-from support.repositories import flip
+from support.repositories import CHAIN, flip
+from zstandard import ZstdDecompressor
 
+from agent.crew import Crew
 from agent.ebs import BLOCK
 from agent.ebs_errors import NotFound
 from agent.jobs.context import JobFailed, JobStopped
 from agent.protocol import RestoreVolume
+from agent.repository.forward import Place, encode_forwards
+from agent.repository.known import KnownBlocks
+from agent.repository.layout import FORWARDS, time_id
+from agent.repository.pack import read_table
+from agent.repository.reader import load_pack
+from agent.repository.writer import Writer
 
 
-def backed_up(blocks: int = 40) -> Bench:
-    """Return a bench with one restore point of two volumes."""
-    one = {index: block("noise", index) for index in range(blocks)}
+@pytest.fixture
+def bench() -> Bench:
+    """A bench with one restore point of two volumes."""
+    one = {index: block("noise", index) for index in range(40)}
     bench = Bench(ebs=FakeEbs({"snap-1": one, "snap-2": {7: block("text", 7)}}))
     bench.backup("rp-1", volume("snap-1"), volume("snap-2", name="vol-2"))
     bench.progress.clear()
@@ -27,10 +38,8 @@ def target(name: str = "vol-1", snapshot: str = "snap-new", size: int = 4 * GIB)
     return RestoreVolume(volume_id=name, snapshot_id=snapshot, size_bytes=size)
 
 
-def test_chosen_volumes_are_restored_and_counted() -> None:
+def test_chosen_volumes_are_restored_and_counted(bench: Bench) -> None:
     """The result tells each volume's snapshot and blocks; progress ends at all bytes."""
-    bench = backed_up()
-
     result = bench.restore("rp-1", target("vol-2", "snap-a"), target("vol-1", "snap-b"))
 
     assert result.detail == {
@@ -45,9 +54,8 @@ def test_chosen_volumes_are_restored_and_counted() -> None:
     assert bench.progress[-1] == (41 * BLOCK, 41 * BLOCK)
 
 
-def test_each_pack_is_read_once() -> None:
+def test_each_pack_is_read_once(bench: Bench) -> None:
     """However many blocks of it are needed, and however they lie in the volume."""
-    bench = backed_up()
     bench.objects.read.clear()
 
     bench.restore("rp-1", target())
@@ -63,25 +71,24 @@ def test_each_pack_is_read_once() -> None:
         (target(size=GIB), "snap-new is of 1073741824 bytes, volume vol-1 of 4294967296"),
     ],
 )
-def test_a_target_that_does_not_fit_is_refused_before_anything_is_written(wrong: RestoreVolume, said: str) -> None:
+def test_a_target_that_does_not_fit_is_refused_before_anything_is_written(
+    bench: Bench, wrong: RestoreVolume, said: str
+) -> None:
     """With what the restore point holds."""
-    bench = backed_up()
-
     with pytest.raises(JobFailed, match=said):
         bench.restore("rp-1", target("vol-2", "snap-a"), wrong)
     assert "snap-a" not in bench.ebs.snapshots
 
 
-def test_a_point_that_is_not_there_is_named() -> None:
+def test_a_point_that_is_not_there_is_named(bench: Bench) -> None:
     """By its key."""
     with pytest.raises(JobFailed, match="rp-9 is not in the repository"):
-        backed_up().restore("rp-9", target())
+        bench.restore("rp-9", target())
 
 
 @pytest.mark.parametrize("prefix", ["packs/", "map/", "rp/"])
-def test_a_flipped_bit_anywhere_fails_the_restore_and_names_the_object(prefix: str) -> None:
+def test_a_flipped_bit_anywhere_fails_the_restore_and_names_the_object(bench: Bench, prefix: str) -> None:
     """No snapshot is completed from damaged data."""
-    bench = backed_up()
     key = bench.objects.keys(prefix.rstrip("/"))[0]
     bench.objects.replace(key, lambda content: flip(content, len(content) // 2))
 
@@ -90,9 +97,8 @@ def test_a_flipped_bit_anywhere_fails_the_restore_and_names_the_object(prefix: s
     assert bench.ebs.completed == {}
 
 
-def test_map_objects_of_two_points_cannot_be_swapped() -> None:
+def test_map_objects_of_two_points_cannot_be_swapped(bench: Bench) -> None:
     """A head finds its own map or none."""
-    bench = backed_up()
     bench.ebs.snapshots["snap-3"] = {1: block("text", 99)}
     bench.backup("rp-2", volume("snap-3"))
     first, second = bench.objects.keys("map")
@@ -102,9 +108,8 @@ def test_map_objects_of_two_points_cannot_be_swapped() -> None:
         bench.restore("rp-2", target())
 
 
-def test_heads_cannot_be_swapped() -> None:
+def test_heads_cannot_be_swapped(bench: Bench) -> None:
     """An older point cannot be passed off as a newer one."""
-    bench = backed_up()
     bench.backup("rp-2", volume("snap-2"))
     first, second = bench.objects.keys("rp")
     bench.objects.swap(first, second)
@@ -113,9 +118,41 @@ def test_heads_cannot_be_swapped() -> None:
         bench.restore("rp-2", target())
 
 
-def test_a_snapshot_that_cannot_be_written_fails_the_job() -> None:
+def test_blobs_that_were_repacked_are_found_through_forwarding(bench: Bench) -> None:
+    """Twice moved, spread over packs, and the old packs gone: maps and heads need no change."""
+    repository = bench.repository
+    key_id, data_key = repository.ring.current()
+    for _ in range(2):
+        moves: dict[Place, Place] = {}
+        for key in bench.objects.keys("packs"):
+            pack_id = bytes.fromhex(key.rpartition("/")[2])
+            table = read_table(pack_id, bench.objects.get(key), repository.ring.find)
+            with Crew(Event()) as crew:
+                writer = Writer(repository, CHAIN, crew, known=KnownBlocks(1), pack_size=8 * BLOCK)
+                for slot in range(table.slots):
+                    pack = load_pack(repository, pack_id, [slot])
+                    data = pack.open(slot, table.block_id(slot)[:4], ZstdDecompressor())
+                    moves[pack_id, slot] = writer.store(*data)
+                writer.finish()
+            bench.objects.delete(key)
+        place = f"{FORWARDS}/{time_id()}"
+        bench.objects.create(place, encode_forwards(moves, place=place, key_id=key_id, data_key=data_key))
+
+    assert bench.restored("rp-1") == bench.ebs.snapshots["snap-1"]
+    assert bench.restored("rp-1", "vol-2") == bench.ebs.snapshots["snap-2"]
+
+
+def test_a_pack_that_went_nowhere_is_lost_data_and_said_so(bench: Bench) -> None:
+    """With the pack and the way to find out more."""
+    bench.objects.delete(bench.objects.keys("packs")[0])
+
+    with pytest.raises(JobFailed, match=r"packs/.* was not moved anywhere") as caught:
+        bench.restore("rp-1", target())
+    assert "health check" in str(caught.value.remedy)
+
+
+def test_a_snapshot_that_cannot_be_written_fails_the_job(bench: Bench) -> None:
     """And nothing is completed."""
-    bench = backed_up()
 
     def before(what: str, snapshot: str, index: int) -> None:
         if (what, index) == ("write", 20):
@@ -128,9 +165,8 @@ def test_a_snapshot_that_cannot_be_written_fails_the_job() -> None:
     assert bench.ebs.completed == {}
 
 
-def test_a_stop_ends_the_restore() -> None:
+def test_a_stop_ends_the_restore(bench: Bench) -> None:
     """Before the snapshot is completed."""
-    bench = backed_up()
 
     def before(_what: str, _snapshot: str, index: int) -> None:
         if index >= 10:
