@@ -132,7 +132,8 @@ def heard(tx: Transaction, report: Report) -> Worker | None:
     values: dict[str, Any] = {"sequence": report.sequence, "heard_at": tx.now, "user_id": report.user_id}
     if known.ready_at is None:
         values["ready_at"] = tx.now
-    if report.kind == "result" and known.report is None:
+    if report.kind == "result" and (known.report is None or known.report.get("fence", 0) != report.fence):
+        # The first one under each fence: a result under a false fence must not keep the true one out.
         values["report"] = report.to_dict()
     tx.execute(_SET, {"of_instance": report.instance_id, **values})
     return replace(known, **values)
@@ -140,12 +141,7 @@ def heard(tx: Transaction, report: Report) -> Worker | None:
 
 def learn_result(tx: Transaction, report: Report) -> None:
     """Write down a result that was found beside the order and not in the queue."""
-    table = schema.workers
-    tx.execute(
-        sa.update(table)
-        .where(table.c.instance_id == report.instance_id, table.c.report.is_(None))
-        .values(report=report.to_dict(), heard_at=tx.now)
-    )
+    tx.execute(_SET, {"of_instance": report.instance_id, "report": report.to_dict(), "heard_at": tx.now})
 
 
 def places(tx: Transaction) -> list[tuple[str, str, str | None, Sequence[str]]]:

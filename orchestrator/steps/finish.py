@@ -12,7 +12,7 @@ from orchestrator.errors import Permanent
 from orchestrator.ledger import journal, points, sessions, things, work
 from orchestrator.model.plan import SourceVolume
 from orchestrator.model.work import Done, Failed, Outcome, Park
-from orchestrator.ports import Compute, NewVolume, VolumeView
+from orchestrator.ports import Compute, NewVolume
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember
 
@@ -71,27 +71,21 @@ def _backup(services: Services, view: View, result: JobResult) -> Outcome:
 
 def _restore_volume(services: Services, view: View, result: JobResult) -> Outcome:
     compute = services.cloud.compute(view.plan.operation)
-    filled: dict[str, str] = view.resource.state["snapshots"]
-    states = compute.snapshots(ids=list(filled.values()))
-    if broken := [one for one in states if one.state == "error"]:
-        return Failed(f"snapshot {broken[0].snapshot_id} ended in an error: {broken[0].reason or 'no reason given'}")
-    if len(states) < len(filled) or any(one.state != "completed" for one in states):
-        return _wait(services, view, "snapshot", "The restored snapshots were not completed")
-    volumes = {
-        volume.volume_id: _volume(services, view, volume, filled[volume.volume_id]) for volume in view.plan.volumes
-    }
-    seen = {one.volume_id: one for one in compute.volumes(ids=[one.volume_id for one in volumes.values()])}
+    volumes = _made(services, view)
+    if len(volumes) < len(view.plan.volumes):
+        if (answer := _filled(services, view, compute)) is not None:
+            return answer
+        volumes = {one.volume_id: _volume(services, view, compute, one) for one in view.plan.volumes}
+    seen = {one.volume_id: one for one in compute.volumes(ids=list(volumes.values()))}
     if any(one.state == "error" for one in seen.values()):
         return Failed("a restored volume ended in an error", "See the volume's state in EC2, and its KMS key")
-    if any(one.volume_id not in seen or seen[one.volume_id].state == "creating" for one in volumes.values()):
+    if any(made not in seen or seen[made].state == "creating" for made in volumes.values()):
         return _wait(services, view, "volume", "The restored volumes did not become available")
     odd = _attach(compute, view, volumes)
     written = int(result.detail.get("bytesWritten", 0))
     detail = {
         **result.detail,
-        "volumes": [
-            {**one, "newVolumeId": volumes[one["volumeId"]].volume_id} for one in result.detail.get("volumes", [])
-        ],
+        "volumes": [{**one, "newVolumeId": volumes.get(one["volumeId"])} for one in result.detail.get("volumes", [])],
     }
     outcome = _outcome(result, detail, max(written, view.resource.done))
     if odd is not None:
@@ -102,6 +96,26 @@ def _restore_volume(services: Services, view: View, result: JobResult) -> Outcom
             things.keep(tx, view.session.id, "volume", _token(view, one))
         sessions.remember(tx, view.held.key, **outcome)
     return Done()
+
+
+def _made(services: Services, view: View) -> dict[str, str]:
+    """Return the new volume of each source volume, as far as an earlier run has made them."""
+    with services.ledger.read() as tx:
+        found = {
+            one.volume_id: things.find(tx, view.session.id, "volume", _token(view, one)) for one in view.plan.volumes
+        }
+    return {source: one.cloud_id for source, one in found.items() if one is not None and one.cloud_id is not None}
+
+
+def _filled(services: Services, view: View, compute: Compute) -> Outcome | None:
+    """Return None when the agent's snapshots are all completed, or what the step has to answer."""
+    filled: dict[str, str] = view.resource.state["snapshots"]
+    states = compute.snapshots(ids=list(filled.values()))
+    if broken := [one for one in states if one.state == "error"]:
+        return Failed(f"snapshot {broken[0].snapshot_id} ended in an error: {broken[0].reason or 'no reason given'}")
+    if len(states) < len(filled) or any(one.state != "completed" for one in states):
+        return _wait(services, view, "snapshot", "The restored snapshots were not completed")
+    return None
 
 
 def _wait(services: Services, view: View, kind: str, late: str) -> Outcome:
@@ -116,7 +130,7 @@ def _wait(services: Services, view: View, kind: str, late: str) -> Outcome:
     return Park(kind, now + _LOOK_AGAIN)
 
 
-def _attach(compute: Compute, view: View, volumes: dict[str, VolumeView]) -> tuple[str, str] | None:
+def _attach(compute: Compute, view: View, volumes: dict[str, str]) -> tuple[str, str] | None:
     """Attach the new volumes if that was asked for. Returns reason and remedy when AWS refuses: they are restored."""
     target = view.plan.details.get("attachTo")
     if target is None:
@@ -124,10 +138,10 @@ def _attach(compute: Compute, view: View, volumes: dict[str, VolumeView]) -> tup
     for source in view.plan.volumes:
         made, device = volumes[source.volume_id], view.plan.details["devices"][source.volume_id]
         try:
-            compute.attach_volume(made.volume_id, target, device)
+            compute.attach_volume(made, target, device)
         except Permanent as error:
             return (
-                f"volume {made.volume_id} is restored but not attached: {error.reason}",
+                f"volume {made} is restored but not attached: {error.reason}",
                 f"Attach it to {target} by hand",
             )
     return None
@@ -137,18 +151,18 @@ def _token(view: View, volume: SourceVolume) -> str:
     return f"v-{view.session.id}-{view.label}-{volume.volume_id}"[-64:]
 
 
-def _volume(services: Services, view: View, source: SourceVolume, snapshot: str) -> VolumeView:
-    """Make the volume of one filled snapshot; one for each token, however often it is asked."""
-    details, place = view.plan.details, view.plan.operation
+def _volume(services: Services, view: View, compute: Compute, source: SourceVolume) -> str:
+    """Make the volume of one filled snapshot; one for each token, however often it is asked. Returns its id."""
+    details = view.plan.details
     token, kind = _token(view, source), details.get("type", source.type)
     is_same = kind == source.type
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
         things.intend(tx, view.thing("volume", token))
-    made = services.cloud.compute(place).make_volume(
+    made = compute.make_volume(
         NewVolume(
             token=token,
-            snapshot_id=snapshot,
+            snapshot_id=view.resource.state["snapshots"][source.volume_id],
             availability_zone=_zone(view),
             type=kind,
             size_gib=source.size_gib,
@@ -162,7 +176,7 @@ def _volume(services: Services, view: View, source: SourceVolume, snapshot: str)
     )
     with services.ledger.write() as tx:
         things.created(tx, view.session.id, "volume", token, cloud_id=made.volume_id)
-    return made
+    return made.volume_id
 
 
 def _own_tags(source: SourceVolume) -> dict[str, str]:

@@ -1,0 +1,54 @@
+"""The process dies at any call, before or after its effect: another one finds everything and ends it."""
+
+from __future__ import annotations
+
+import pytest
+from support.expectations import assert_nothing_left, statuses
+from support.fakes.script import Died
+from support.scenarios import EVERYWHERE, SCENARIOS, begin
+from support.stage import Stage
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("scenario", "operation"), EVERYWHERE)
+def test_a_death_at_any_call_costs_time_and_nothing_else(
+    stage: Stage, scenario: str, operation: str, is_after: bool
+) -> None:
+    """Death at the first call and at the third; the message is lost with the process."""
+    session = begin(stage, scenario)
+    stage.world.script.fail(operation, Died(), after=is_after)
+    stage.world.script.fail(operation, Died(), nth=3, after=is_after)
+
+    stage.run(session)
+
+    assert stage.deaths
+    assert statuses(stage, session) == ["success"] * 2
+    assert_nothing_left(stage, session)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_process_that_dies_at_every_sixth_call_gets_there(stage: Stage, scenario: str) -> None:
+    """Death after death, each message delivered again as Celery does."""
+    session = begin(stage, scenario)
+    stage.redelivers = True
+    for number in range(6, 200, 6):
+        stage.world.script.fail("*", Died(), nth=number, after=number % 12 == 0)
+
+    stage.run(session)
+
+    assert stage.deaths > 5
+    assert statuses(stage, session) == ["success"] * 2
+    assert_nothing_left(stage, session)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_death_between_any_two_transactions_costs_time_and_nothing_else(stage: Stage, scenario: str) -> None:
+    """Every seventh transaction is the last of its process: committed, or rolled back."""
+    session = begin(stage, scenario)
+    stage.dies_every = 7
+
+    stage.run(session)
+
+    assert stage.deaths > 5
+    assert statuses(stage, session) == ["success"] * 2
+    assert_nothing_left(stage, session)
