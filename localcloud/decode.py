@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -264,6 +265,12 @@ def _parameters(
     from moto.core.parse import PROTOCOL_PARSERS
     from werkzeug.datastructures import Headers, MultiDict
 
+    if call.protocol == "json":
+        # moto's parser takes a body that is not JSON for an empty one.
+        try:
+            json.loads(request.body or b"{}")
+        except ValueError:
+            raise AwsError("SerializationException", f"{call.name}: the body is not JSON") from None
     try:
         return dict(
             PROTOCOL_PARSERS[call.protocol](operation).parse(
