@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from config.settings import Settings
+
 #: A step runs for seconds; the limits are far above that, and below the ledger's claim of 90 s and the visibility time.
 STEP_SOFT_LIMIT = timedelta(seconds=60)
 STEP_HARD_LIMIT = timedelta(seconds=75)
@@ -14,6 +16,17 @@ STEPS_QUEUE = "daywork.steps"
 CONTROL_QUEUE = "daywork.control"
 PERIODIC_QUEUE = "daywork.periodic"
 QUEUES = (STEPS_QUEUE, CONTROL_QUEUE, PERIODIC_QUEUE)
+
+
+def settings_of(settings: Settings) -> dict[str, Any]:
+    """Return the whole configuration of an app with these settings."""
+    return celery_settings(
+        broker_url=settings.broker_url,
+        result_url=settings.result_url or settings.broker_url,
+        watch_every=timedelta(seconds=settings.watch_seconds),
+        reconcile_every=timedelta(seconds=settings.reconcile_seconds),
+        sweep_every=timedelta(seconds=settings.sweep_seconds),
+    )
 
 
 def celery_settings(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-from datetime import timedelta
 from typing import Any
 
 from celery.signals import worker_process_init
 
-from config.celeryconfig import celery_settings
+from config.celeryconfig import settings_of
 from config.settings import Settings
 from tasks import fleet, periodic, requests, steps
 from tasks.base import DayworkApp
@@ -17,15 +16,7 @@ from tasks.base import DayworkApp
 def make_app(settings: Settings, **parts: Any) -> DayworkApp:
     """Make the Celery app with all its tasks; `parts` replace the steps or the services (see `DayworkApp`)."""
     app = DayworkApp(settings, **parts)
-    app.conf.update(
-        celery_settings(
-            broker_url=settings.broker_url,
-            result_url=settings.result_url or settings.broker_url,
-            watch_every=timedelta(seconds=settings.watch_seconds),
-            reconcile_every=timedelta(seconds=settings.reconcile_seconds),
-            sweep_every=timedelta(seconds=settings.sweep_seconds),
-        )
-    )
+    app.conf.update(settings_of(settings))
     for module in (steps, requests, fleet, periodic):
         module.register(app)
     worker_process_init.connect(_on_process_init, weak=False)

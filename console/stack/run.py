@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from datetime import timedelta
 from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from config import logging
-from config.celeryconfig import QUEUES, celery_settings
+from config.celeryconfig import QUEUES, settings_of
 from config.settings import SettingsError
 from console.stack import context
 from console.stack.ready import announce_ready
@@ -136,15 +135,7 @@ def _sender(settings: Settings) -> Celery:
 
     _keep_our_logging()
     app = Celery("daywork")
-    app.conf.update(
-        celery_settings(
-            broker_url=settings.broker_url,
-            result_url=settings.result_url or settings.broker_url,
-            watch_every=timedelta(seconds=settings.watch_seconds),
-            reconcile_every=timedelta(seconds=settings.reconcile_seconds),
-            sweep_every=timedelta(seconds=settings.sweep_seconds),
-        )
-    )
+    app.conf.update(settings_of(settings))
     return app
 
 
