@@ -132,16 +132,22 @@ def heard(tx: Transaction, report: Report) -> Worker | None:
     values: dict[str, Any] = {"sequence": report.sequence, "heard_at": tx.now, "user_id": report.user_id}
     if known.ready_at is None:
         values["ready_at"] = tx.now
-    if report.kind == "result" and (known.report is None or known.report.get("fence", 0) != report.fence):
-        # The first one under each fence: a result under a false fence must not keep the true one out.
+    if report.kind == "result" and _is_first(known, report):
         values["report"] = report.to_dict()
     tx.execute(_SET, {"of_instance": report.instance_id, **values})
     return replace(known, **values)
 
 
+def _is_first(known: Worker, report: Report) -> bool:
+    """Whether it is the first result under its fence: one under a false fence must not keep the true one out."""
+    return known.report is None or known.report.get("fence", 0) != report.fence
+
+
 def learn_result(tx: Transaction, report: Report) -> None:
     """Write down a result that was found beside the order and not in the queue."""
-    tx.execute(_SET, {"of_instance": report.instance_id, "report": report.to_dict(), "heard_at": tx.now})
+    known = get(tx, report.instance_id)
+    if known is not None and _is_first(known, report):
+        tx.execute(_SET, {"of_instance": report.instance_id, "report": report.to_dict(), "heard_at": tx.now})
 
 
 def places(tx: Transaction) -> list[tuple[str, str, str | None, Sequence[str]]]:

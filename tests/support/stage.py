@@ -1,4 +1,4 @@
-"""Whole sessions in this process: a queue of messages, a fake cloud with its agents, and time that jumps to what is next.
+"""Whole sessions in this process: a queue of messages, a fake cloud with agents, and time that jumps to what is next.
 
 The loop does what Celery, beat and the listener do, and nothing else: it delivers messages to `carry_out`, follows a
 chain when it goes on, counts a chord, runs `watch` and `reconcile`, and takes reports.
@@ -123,8 +123,9 @@ class Stage:
     """One installation at work. Public fields may be changed by a test at any time.
 
     `redelivers` has a message whose process died delivered again; `dies_every` is how many write transactions a process
-    lives, every other one dying before its last commit. `twice` delivers every message a second time; `nested` delivers the present message again in the middle of each
-    cloud call, together with watch, reconcile and the listener; `chord` False never calls the callback.
+    lives, every other one dying before its last commit. `twice` delivers every message a second time; `nested` delivers
+    the present message again in the middle of each cloud call, together with watch, reconcile and the listener; `chord`
+    False never calls the callback.
     """
 
     engine: Engine
@@ -276,7 +277,7 @@ class Stage:
                 self.deaths += 1
                 self.start_process()
             return None
-        except Exception:
+        except Exception:  # noqa: BLE001 - a test may make anything fail
             # A Celery task that raises is over; so is one round of beat or of the listener.
             self.failures += 1
             return None

@@ -12,7 +12,10 @@ from support.stage import Stage
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(("scenario", "operation"), EVERYWHERE)
 def test_a_death_at_any_call_costs_time_and_nothing_else(
-    stage: Stage, scenario: str, operation: str, is_after: bool
+    stage: Stage,
+    scenario: str,
+    operation: str,
+    is_after: bool,  # noqa: FBT001 - a parameter of the matrix
 ) -> None:
     """Death at the first call and at the third; the message is lost with the process."""
     session = begin(stage, scenario)

@@ -210,7 +210,7 @@ def test_a_ledger_that_may_have_forgotten_only_reports_until_a_person_adopts_it(
 
 
 def _epoch(stage: Stage) -> dict[str, object]:
-    name, _, passed = stage.world.bucket["orders/.epoch"].partition(":")
+    name, _, passed = stage.world.bucket["ledger/epoch"].partition(":")
     return {"name": name, "passes": int(passed)}
 
 

@@ -14,7 +14,7 @@ from support.fakes.world import World
 
 
 class FakeCloud:
-    """The clients of one process. Roles are taken as STS would: they must trust us and the external id must be right."""
+    """The clients of one process. Roles are taken as in STS: they must trust us and the external id must be right."""
 
     def __init__(self, world: World, install: Install, external_id: Callable[[str], str | None]) -> None:
         """Take the world, the install, and where external ids are read."""

@@ -52,17 +52,17 @@ class FakeOrders:
     def sessions(self) -> set[str]:
         """See the port."""
         with self._world.script.call("sessions", self._account):
-            return {key.split("/")[1] for key in self._world.bucket if key.count("/") > 1}
+            return {key.split("/")[1] for key in self._world.bucket if key.startswith("orders/")}
 
     def epoch(self) -> str | None:
         """See the port."""
         with self._world.script.call("epoch", self._account):
-            return self._world.bucket.get("orders/.epoch")
+            return self._world.bucket.get("ledger/epoch")
 
     def set_epoch(self, epoch: str) -> None:
         """See the port."""
         with self._world.script.call("set_epoch", self._account):
-            self._world.bucket["orders/.epoch"] = epoch
+            self._world.bucket["ledger/epoch"] = epoch
 
 
 class FakeReports:

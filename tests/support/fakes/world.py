@@ -22,7 +22,7 @@ LISTED = timedelta(hours=1)
 
 @dataclass(kw_only=True)
 class Timing:
-    """How long things take; `listed` is how long something new stays invisible, `profile` an instance profile to EC2."""
+    """How long things take; `listed` is how long new things stay invisible, `profile` an instance profile to EC2."""
 
     boot: timedelta = timedelta(seconds=10)
     shutdown: timedelta = timedelta(seconds=10)
@@ -175,8 +175,8 @@ class World:
         for number, size in enumerate(sizes):
             made = FakeVolume(
                 id=self.new_id("vol"), account=account, region=region, zone=zone, size_gib=size,
-                made_at=self.clock.now() - timedelta(days=9), type="gp3", tags={}, encrypted=volume.get("encrypted", False),
-                kms_key=volume.get("kms_key"),
+                made_at=self.clock.now() - timedelta(days=9), type="gp3", tags={},
+                encrypted=volume.get("encrypted", False), kms_key=volume.get("kms_key"),
             )  # fmt: skip
             self.volumes[made.id] = made
             device = f"/dev/sd{'abcdefghijk'[number]}"
