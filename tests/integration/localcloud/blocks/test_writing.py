@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -234,3 +235,54 @@ def test_an_encrypted_snapshot_names_its_key(cloud: LocalCloud, account: str, eb
     assert default["KmsKeyArn"].startswith(f"arn:aws:kms:{REGION}:{account}:key/")
     assert (shown["Encrypted"], shown["KmsKeyId"]) == (True, key)
     assert (volume["Encrypted"], volume["KmsKeyId"]) == (True, key)
+
+
+def test_many_writers_write_one_snapshot(ebs: Any) -> None:
+    """Each block arrives whole, whoever is writing beside it."""
+    blocks = {index * 50: block(index + 1) for index in range(40)}
+    snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+
+    with ThreadPoolExecutor(8) as writers:
+        for done in [writers.submit(put, ebs, snapshot, index, data) for index, data in blocks.items()]:
+            done.result()
+    ebs.complete_snapshot(
+        SnapshotId=snapshot,
+        ChangedBlocksCount=40,
+        Checksum=linear(blocks),
+        ChecksumAlgorithm="SHA256",
+        ChecksumAggregationMethod="LINEAR",
+    )
+
+    assert content(ebs, snapshot) == blocks
+
+
+def test_a_start_whose_answer_is_lost_makes_one_snapshot(cloud: LocalCloud, account: str, ec2: Any) -> None:
+    """The client asks again with the token that it made up."""
+    ebs = cloud.admin("ebs", account, retries={"mode": "standard", "total_max_attempts": 3})
+    cloud.fault("ebs:StartSnapshot", "reset-after", times=1, account=account)
+
+    snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+
+    assert [one["SnapshotId"] for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]] == [snapshot]
+    assert len(cloud.calls("ebs:StartSnapshot", account)) == 2
+
+
+def test_a_block_whose_answer_is_lost_is_put_again(cloud: LocalCloud, account: str) -> None:
+    """With the same effect as once; a completion too."""
+    ebs = cloud.admin("ebs", account, retries={"mode": "standard", "total_max_attempts": 3})
+    snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+    for operation in ("PutSnapshotBlock", "CompleteSnapshot", "GetSnapshotBlock"):
+        cloud.fault(f"ebs:{operation}", "reset-after", times=1, account=account)
+
+    put(ebs, snapshot, 0, block(1))
+    ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=1)
+
+    assert content(ebs, snapshot) == {0: block(1)}
+
+
+def test_a_throttled_call_is_told_in_the_apis_words(cloud: LocalCloud, account: str, ebs: Any) -> None:
+    """As clients of the EBS direct API know it."""
+    cloud.fault("ebs:StartSnapshot", "throttle", rate=0.001, burst=1, account=account)
+    ebs.start_snapshot(VolumeSize=1)
+
+    assert refusal(lambda: ebs.start_snapshot(VolumeSize=1)) == ("RequestThrottledException", "ACCOUNT_THROTTLED")
