@@ -35,13 +35,13 @@ class Submitted:
     created: bool
 
 
-def submit(ledger: Ledger, document: Any, *, dispatch: Dispatch) -> Submitted:
+def submit(ledger: Ledger, document: Any, *, dispatch: Dispatch, policy: str | None = None) -> Submitted:
     """Accept a request. Raises `Refused` (`NotFound`, `Conflict`) with field, value and remedy; then nothing was made.
 
     All mistakes are found before one is raised: `problems` holds them. The session is committed before it is
-    published: a broker that does not answer delays it, and loses nothing.
+    published: a broker that does not answer delays it, and loses nothing. `policy` is whose run it is, if anybody's.
     """
-    return _accept(ledger, read_request(document), dispatch)
+    return _accept(ledger, read_request(document), dispatch, policy=policy)
 
 
 def stop(ledger: Ledger, session: str, *, dispatch: Dispatch) -> SessionStatus:

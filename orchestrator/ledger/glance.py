@@ -56,7 +56,8 @@ class Glance:
     """A session and what of it fits a screen.
 
     `done` and `total` are sums in `unit`. Of a resource that has ended only what it did counts: what a failed one left
-    undone is not waited for. `workers` counts those alive.
+    undone is not waited for. `unheard` counts resources whose work is known by its plan alone, because no worker has
+    told of it yet. `workers` counts those alive.
     """
 
     at: datetime
@@ -73,6 +74,7 @@ class Glance:
     done: int
     total: int
     unit: str
+    unheard: int
     workers: int
     rows: tuple[Row, ...]
 
@@ -110,6 +112,7 @@ def glance(tx: Transaction, session: str, *, rows: int) -> Glance:
             sa.func.sum(things.c.done).label("done"),
             sa.func.sum(things.c.total).label("total"),
             sa.func.min(things.c.unit).label("unit"),
+            sa.func.sum(sa.case((things.c.done == 0, 1), else_=0)).label("unheard"),
         )
         .where(things.c.session_id == session)
         .group_by(things.c.status)
@@ -130,6 +133,7 @@ def glance(tx: Transaction, session: str, *, rows: int) -> Glance:
         done=sum(int(one.done) for one in groups),
         total=sum(int(one.done if ResourceStatus(one.status).is_final else one.total) for one in groups),
         unit=min((one.unit for one in groups), default="bytes"),
+        unheard=sum(int(one.unheard) for one in groups if not ResourceStatus(one.status).is_final),
         workers=_alive(tx, session),
         rows=_rows(tx, session, limit=rows, everybody=sum(counts.values()) <= rows),
     )

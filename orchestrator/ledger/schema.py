@@ -65,6 +65,7 @@ sessions = sa.Table(
     sa.Column("ended_at", Moment),
     sa.UniqueConstraint("source", "request_id"),
     sa.Index(None, "status"),
+    sa.Index(None, "policy", "status"),
     sa.Index(None, "created_at"),
 )
 
@@ -285,6 +286,21 @@ sweep_marks = sa.Table(
     _text("region", 32, primary_key=True),
     _text("name", 256, primary_key=True),
     sa.Column("first_seen_at", Moment, nullable=False),
+)
+
+#: Policies. Ticks up to `seen_at` are settled, the next look is at `next_at`.
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    _text("name", 64, primary_key=True),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("applied_at", Moment, nullable=False),
+    sa.Column("seen_at", Moment, nullable=False),
+    sa.Column("next_at", Moment),
+    _text("note", 2000),
+    sa.Index(None, "enabled", "next_at"),
 )
 
 settings = sa.Table(

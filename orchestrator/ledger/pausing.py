@@ -1,0 +1,33 @@
+"""The switch that lets no new session start, for upgrades and emergencies; running sessions end as usual."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from orchestrator.ledger import schema, work
+from orchestrator.ledger.store import Transaction
+from orchestrator.model.work import WorkKey
+
+#: What a session's start is parked on while the switch is set.
+RESUME = "resume"
+
+_NAME = "pausedAt"
+
+
+def pause(tx: Transaction) -> None:
+    """Set the switch; set already, it keeps its moment."""
+    tx.insert_missing(schema.settings, {"name": _NAME, "value": tx.now.timestamp()})
+
+
+def resume(tx: Transaction) -> list[WorkKey]:
+    """Take the switch back. Returns the starts that waited for it: the caller must drive them."""
+    tx.execute(sa.delete(schema.settings).where(schema.settings.c.name == _NAME))
+    return work.signal_waiting(tx, RESUME)
+
+
+def paused_at(tx: Transaction) -> datetime | None:
+    """Return since when the switch is set, or None."""
+    row = tx.row(sa.select(schema.settings.c.value).where(schema.settings.c.name == _NAME))
+    return None if row is None else datetime.fromtimestamp(float(row.value), UTC)

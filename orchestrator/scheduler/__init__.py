@@ -1,0 +1,4 @@
+"""Policies: sessions that start by themselves.
+
+Reading order: `policy` (the document), `ticks` (pure: when it is due), `tick` (due policies become sessions).
+"""

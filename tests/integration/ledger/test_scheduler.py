@@ -1,0 +1,307 @@
+"""Policies become sessions: once for each tick, with any number of beats, through outages and pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from support.clock import FakeClock
+
+from orchestrator.errors import Conflict, NotFound, Refused
+from orchestrator.ledger import pausing, registry, schedules, sessions
+from orchestrator.ledger.store import Ledger
+from orchestrator.model.account import Registry
+from orchestrator.model.status import SessionStatus
+from orchestrator.model.work import WorkKey
+from orchestrator.scheduler import tick as scheduler
+
+HOUR = timedelta(hours=1)
+
+
+class Sent:
+    """Remembers what was driven (`orchestrator.ports.Dispatch`)."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.keys: list[WorkKey] = []
+
+    def drive(self, keys: Iterable[WorkKey]) -> None:
+        """See the port."""
+        self.keys += keys
+
+    def launch(self, account: str, region: str) -> None:
+        """See the port."""
+        raise AssertionError(f"a policy launches nothing itself: {account} {region}")
+
+
+@pytest.fixture
+def sent() -> Sent:
+    """What was driven."""
+    return Sent()
+
+
+@pytest.fixture(autouse=True)
+def registered(ledger: Ledger) -> None:
+    """One account and one repository."""
+    document = {
+        "accounts": [{"id": "1" * 12, "name": "production-a", "regions": ["eu-west-1"]}],
+        "repositories": [
+            {
+                "name": "main", "url": "s3://bucket/prefix", "region": "eu-west-1", "account": "1" * 12,
+                "key": {"kms": "arn:aws:kms:eu-west-1:111111111111:key/1"},
+            }
+        ],
+    }  # fmt: skip
+    with ledger.write() as tx:
+        registry.apply(tx, Registry.model_validate(document))
+
+
+def policy(**schedule: Any) -> dict[str, Any]:
+    """Return a policy that is due at every full hour."""
+    return {
+        "name": "nightly",
+        "operation": "ec2-backup",
+        "select": [{"account": "production-a", "region": "eu-west-1", "tags": {"backup": "daily"}}],
+        "schedule": {"cron": "0 * * * *", **schedule},
+    }
+
+
+def made(ledger: Ledger) -> list[tuple[str, SessionStatus]]:
+    """Return the ids of requests and the statuses of sessions, the oldest first."""
+    with ledger.read() as tx:
+        found = [(one.request_id, one.status) for one in sessions.recent(tx)]
+    return sorted(found)
+
+
+def end(ledger: Ledger) -> None:
+    """End all sessions."""
+    with ledger.write() as tx:
+        for one in sessions.recent(tx):
+            if not one.status.is_final:
+                sessions.move(tx, one.id, SessionStatus.SUCCESS)
+
+
+def test_a_due_policy_is_one_session(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
+    """Not before its time, once at its time, driven as any other, and named after its policy."""
+    clock.set(datetime(2026, 11, 23, 1, 30, tzinfo=UTC))
+    scheduler.apply(ledger, policy())
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+
+    clock.pass_by(HOUR / 2)
+
+    assert [scheduler.tick(ledger, dispatch=sent), scheduler.tick(ledger, dispatch=sent)] == [1, 0]
+    with ledger.read() as tx:
+        (session,) = sessions.recent(tx)
+        entry = schedules.get(tx, "nightly")
+    assert (session.policy, session.source, session.request_id) == (
+        "nightly",
+        "daywork.policy/nightly",
+        "2026-11-23T02:00:00.000Z",
+    )
+    assert [key.session for key in sent.keys] == [session.id]
+    assert (entry.seen_at, entry.next_at) == (clock.now(), clock.now() + HOUR)
+
+
+def test_many_beats_at_once_make_one_session(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
+    """Every tick of a day, with four beats that look at the same moment."""
+    scheduler.apply(ledger, policy())
+
+    for _ in range(5):
+        clock.pass_by(HOUR)
+        gate = Barrier(4)
+
+        def beat(gate: Barrier = gate) -> None:
+            gate.wait()
+            scheduler.tick(ledger, dispatch=sent)
+
+        beats = [Thread(target=beat) for _ in range(4)]
+        for one in beats:
+            one.start()
+        for one in beats:
+            one.join(timeout=30)
+        end(ledger)
+
+    assert [name for name, _ in made(ledger)] == [f"2026-11-23T{hour:02}:00:00.000Z" for hour in range(3, 8)]
+
+
+def test_a_crash_after_the_session_makes_no_second_one(
+    ledger: Ledger, clock: FakeClock, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note is lost, the session is there: the next look finds it, running or ended."""
+    scheduler.apply(ledger, policy())
+    clock.pass_by(HOUR)
+    with monkeypatch.context() as patched:
+        patched.setattr(schedules, "follow", lambda *_args, **_values: True)
+        assert scheduler.tick(ledger, dispatch=sent) == 1
+
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert len(made(ledger)) == 1
+    with ledger.read() as tx:
+        assert schedules.get(tx, "nightly").seen_at == clock.now()
+
+
+@pytest.mark.parametrize(
+    ("missed", "hours", "passes"),
+    [("skip", [], 1), ("run-once", [8], 1), ("run-all", [3, 4, 5, 6, 7, 8], 6)],
+)
+def test_an_outage_is_made_up_for_by_the_policys_own_rule(
+    ledger: Ledger, clock: FakeClock, sent: Sent, missed: str, hours: list[int], passes: int
+) -> None:
+    """Nobody looked from 02:00 to 08:30."""
+    scheduler.apply(ledger, policy(missed=missed))
+    clock.pass_by(6.5 * HOUR)
+
+    for _ in range(passes):
+        scheduler.tick(ledger, dispatch=sent)
+        end(ledger)
+        clock.pass_by(timedelta(seconds=6))
+
+    assert [name for name, _ in made(ledger)] == [f"2026-11-23T{hour:02}:00:00.000Z" for hour in hours]
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+    clock.set(datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
+    assert scheduler.tick(ledger, dispatch=sent) == 1
+
+
+def test_a_tick_that_finds_its_policy_running_is_left_out(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
+    """Its note says so; the next one runs again."""
+    scheduler.apply(ledger, policy(overlap="skip"))
+    clock.pass_by(HOUR)
+    scheduler.tick(ledger, dispatch=sent)
+    clock.pass_by(HOUR)
+
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+
+    with ledger.read() as tx:
+        note = schedules.get(tx, "nightly").note
+    assert note is not None
+    assert "left out" in note
+    end(ledger)
+    clock.pass_by(HOUR)
+    assert scheduler.tick(ledger, dispatch=sent) == 1
+    assert [name[11:13] for name, _ in made(ledger)] == ["03", "05"]
+
+
+def test_a_tick_that_finds_its_policy_running_waits(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
+    """Queued: one run follows when the session has ended, however many ticks have passed."""
+    scheduler.apply(ledger, policy(overlap="queue"))
+    clock.pass_by(HOUR)
+    scheduler.tick(ledger, dispatch=sent)
+    for _ in range(3):
+        clock.pass_by(HOUR)
+        assert scheduler.tick(ledger, dispatch=sent) == 0
+
+    end(ledger)
+    clock.pass_by(timedelta(seconds=5))
+
+    assert scheduler.tick(ledger, dispatch=sent) == 1
+    end(ledger)
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert [name[11:13] for name, _ in made(ledger)] == ["03", "06"]
+
+
+def test_a_pause_lets_nothing_start(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
+    """What was missed meanwhile is made up for by the policy's rule when it ends."""
+    scheduler.apply(ledger, policy())
+    with ledger.write() as tx:
+        pausing.pause(tx)
+        since = clock.now()
+    clock.pass_by(3 * HOUR)
+    with ledger.write() as tx:
+        pausing.pause(tx)
+
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+    with ledger.write() as tx:
+        assert pausing.paused_at(tx) == since
+        assert pausing.resume(tx) == []
+        assert pausing.resume(tx) == []
+        assert pausing.paused_at(tx) is None
+
+    assert scheduler.tick(ledger, dispatch=sent) == 1
+
+
+def test_policies_are_switched_off_on_changed_and_forgotten(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
+    """What passed while one was off is not made up for."""
+    scheduler.apply(ledger, policy())
+    with ledger.write() as tx:
+        schedules.disable(tx, "nightly")
+    clock.pass_by(3 * HOUR)
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+    scheduler.enable(ledger, "nightly")
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+
+    scheduler.apply(ledger, policy())
+    scheduler.apply(ledger, policy(cron="30 * * * *"))
+    clock.pass_by(HOUR / 2)
+
+    assert scheduler.tick(ledger, dispatch=sent) == 1
+    with ledger.write() as tx:
+        assert schedules.get(tx, "nightly").version == 2
+        schedules.delete(tx, "nightly")
+        with pytest.raises(NotFound, match="nightly"):
+            schedules.get(tx, "nightly")
+    assert len(made(ledger)) == 1
+
+
+def test_a_policy_run_by_hand_is_refused_while_it_runs(ledger: Ledger, sent: Sent) -> None:
+    """With the running session's id."""
+    scheduler.apply(ledger, {**policy(), "schedule": None})
+    first = scheduler.run(ledger, "nightly", dispatch=sent)
+
+    with pytest.raises(Conflict) as refused:
+        scheduler.run(ledger, "nightly", dispatch=sent)
+
+    assert refused.value.value == first.session_id
+    end(ledger)
+    assert scheduler.run(ledger, "nightly", dispatch=sent).created
+
+
+def test_a_policy_that_is_refused_says_so_and_goes_on(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
+    """Its account was never registered for this Region."""
+    scheduler.apply(
+        ledger,
+        {**policy(), "select": [{"account": "production-a", "region": "us-east-1", "tags": {"a": "b"}}]},
+    )
+    clock.pass_by(HOUR)
+
+    assert scheduler.tick(ledger, dispatch=sent) == 0
+
+    with ledger.read() as tx:
+        entry = schedules.get(tx, "nightly")
+    assert entry.note is not None
+    assert "us-east-1" in entry.note
+    assert entry.next_at == clock.now() + HOUR
+
+
+def test_the_coming_runs_are_listed(ledger: Ledger, clock: FakeClock) -> None:
+    """The soonest first; those that are switched off are not."""
+    scheduler.apply(ledger, policy())
+    scheduler.apply(ledger, {**policy(cron="30 3 * * *"), "name": "other"})
+
+    coming = scheduler.upcoming(ledger, count=2)
+
+    assert [(name, moment.hour, moment.minute) for name, moment in coming] == [
+        ("nightly", 3, 0),
+        ("other", 3, 30),
+        ("nightly", 4, 0),
+        ("other", 3, 30),
+    ]
+    with ledger.write() as tx:
+        schedules.disable(tx, "nightly")
+    assert [name for name, _ in scheduler.upcoming(ledger, count=1)] == ["other"]
+
+
+def test_a_bad_policy_is_refused_by_name(ledger: Ledger) -> None:
+    """Every mistake at once, nothing stored."""
+    with pytest.raises(Refused) as refused:
+        scheduler.apply(ledger, policy(cron="0 25 * * *", timezone="Mars/Olympus", missed="maybe"))
+
+    assert {one.field for one in refused.value.problems} == {
+        "schedule.cron",
+        "schedule.timezone",
+        "schedule.missed",
+    }
+    with ledger.read() as tx:
+        assert schedules.everyone(tx) == []
