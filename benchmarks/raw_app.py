@@ -24,9 +24,9 @@ app.conf.update(
     celery_settings(
         broker_url=URL,
         result_url=URL,
-        watch_every=timedelta(seconds=60),
-        reconcile_every=timedelta(seconds=60),
-        sweep_every=timedelta(seconds=60),
+        watch_every=timedelta(minutes=1),
+        reconcile_every=timedelta(minutes=1),
+        sweep_every=timedelta(minutes=1),
     )
 )
 app.conf.beat_schedule = {}
@@ -67,6 +67,13 @@ def release(session: str) -> str:
     client.lpush(DONE, session)
     client.close()
     return "done"
+
+
+@app.task(name="worker.wait", bind=True, shared=False, max_retries=None)
+def wait(self: Any, session: str, ordinal: int) -> str:
+    """Wait as Celery lets a task wait: it is held by the Celery worker until it is due again."""
+    del session, ordinal
+    raise self.retry(countdown=3600)
 
 
 def publish(session: str, count: int) -> Any:

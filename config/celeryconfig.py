@@ -12,6 +12,9 @@ STEP_SOFT_LIMIT = timedelta(seconds=60)
 STEP_HARD_LIMIT = timedelta(seconds=75)
 VISIBILITY = timedelta(minutes=5)
 
+#: How often due policies are looked for.
+TICK = timedelta(seconds=1)
+
 STEPS_QUEUE = "daywork.steps"
 CONTROL_QUEUE = "daywork.control"
 PERIODIC_QUEUE = "daywork.periodic"
@@ -100,6 +103,11 @@ def celery_settings(
         "enable_utc": True,
         # A handful of constant entries; each expires before the next two are due, so an outage leaves no pile behind.
         "beat_schedule": {
+            "tick": {
+                "task": "periodic.tick",
+                "schedule": TICK,
+                "options": {"queue": PERIODIC_QUEUE, "expires": 2 * TICK.total_seconds()},
+            },
             "watch": {
                 "task": "periodic.watch",
                 "schedule": watch_every,

@@ -9,6 +9,7 @@ from celery.exceptions import Ignore
 from orchestrator.errors import LedgerUnavailable
 from orchestrator.fleet.watch import watch as watch_fleet
 from orchestrator.reconcile import reconcile as reconcile_ledger
+from orchestrator.scheduler.tick import tick as follow_policies
 from orchestrator.sweeper.sweep import sweep as sweep_cloud
 from tasks.base import DayworkTask
 
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 def register(app: DayworkApp) -> None:
     """Add the tasks to an app."""
+
+    @app.task(bind=True, shared=False, base=DayworkTask, name="periodic.tick")
+    def tick(self: DayworkTask) -> None:
+        """Let due policies become sessions."""
+        services = self.services
+        try:
+            follow_policies(services.ledger, dispatch=services.dispatch)
+        except LedgerUnavailable as error:
+            raise Ignore from error
 
     @app.task(bind=True, shared=False, base=DayworkTask, name="periodic.watch")
     def watch(self: DayworkTask) -> None:
@@ -44,4 +54,4 @@ def register(app: DayworkApp) -> None:
             raise Ignore from error
         return f"{len(done.findings)} findings" + (f"; only reporting: {done.distrust}" if done.distrust else "")
 
-    del watch, reconcile, sweep
+    del tick, watch, reconcile, sweep

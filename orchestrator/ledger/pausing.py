@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from orchestrator.ledger import schema, work
 from orchestrator.ledger.store import Transaction
+from orchestrator.model.status import Step
 from orchestrator.model.work import WorkKey
 
 #: What a session's start is parked on while the switch is set.
@@ -24,7 +25,10 @@ def pause(tx: Transaction) -> None:
 def resume(tx: Transaction) -> list[WorkKey]:
     """Take the switch back. Returns the starts that waited for it: the caller must drive them."""
     tx.execute(sa.delete(schema.settings).where(schema.settings.c.name == _NAME))
-    return work.signal_waiting(tx, RESUME)
+    # Also a start that has seen the switch and is just about to park.
+    table = schema.work
+    starts = sa.select(table.c.session_id, table.c.ordinal).where(table.c.step == Step.START)
+    return work.signal(tx, [WorkKey(row.session_id, row.ordinal) for row in tx.rows(starts)])
 
 
 def paused_at(tx: Transaction) -> datetime | None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from orchestrator import planner, retry, tags
 from orchestrator.errors import CloudError, NotFound, Refused, Retryable
-from orchestrator.ledger import journal, points, registry, sessions, work
+from orchestrator.ledger import journal, pausing, points, registry, sessions, work
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access, ResourcePlan
 from orchestrator.model.request import RestoreVolumeOptions, TagSelector
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus, Step
-from orchestrator.model.work import Claim, Done, Outcome
+from orchestrator.model.work import Claim, Done, Outcome, Park
 from orchestrator.ports import InstanceView
 from orchestrator.services import Services
+
+#: `daywork resume` wakes a start that waits; the moment only keeps it from being forgotten.
+_PAUSED = timedelta(hours=1)
 
 
 def start(services: Services, held: Claim) -> Outcome:
@@ -24,6 +28,8 @@ def start(services: Services, held: Claim) -> Outcome:
     with services.ledger.write() as tx:
         work.hold(tx, held)
         session = sessions.get(tx, session_id)
+        if session.status is SessionStatus.PENDING and pausing.paused_at(tx) is not None:
+            return Park(pausing.RESUME, tx.now + _PAUSED)
         if session.status is SessionStatus.PENDING:
             sessions.move(tx, session_id, SessionStatus.RUNNING, started_at=tx.now)
         known = registry.load(tx)

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from support.clock import FakeClock
+from support.ledgers import claimed, settled, submit
 
 from orchestrator.errors import Conflict, NotFound, Refused
-from orchestrator.ledger import pausing, registry, schedules, sessions
+from orchestrator.ledger import pausing, registry, schedules, sessions, work
 from orchestrator.ledger.store import Ledger
 from orchestrator.model.account import Registry
-from orchestrator.model.status import SessionStatus
-from orchestrator.model.work import WorkKey
+from orchestrator.model.status import SessionStatus, Step
+from orchestrator.model.work import SESSION, Park, WorkKey
 from orchestrator.scheduler import tick as scheduler
 
 HOUR = timedelta(hours=1)
@@ -220,6 +221,21 @@ def test_a_pause_lets_nothing_start(ledger: Ledger, clock: FakeClock, sent: Sent
         assert pausing.paused_at(tx) is None
 
     assert scheduler.tick(ledger, dispatch=sent) == 1
+
+
+def test_a_resume_is_seen_by_a_start_that_is_about_to_park(ledger: Ledger, clock: FakeClock) -> None:
+    """And wakes those that have parked."""
+    parks, parked = submit(ledger, 1, name="parks"), submit(ledger, 1, name="parked")
+    with ledger.write() as tx:
+        pausing.pause(tx)
+    waiting = Park(pausing.RESUME, clock.now() + HOUR)
+    held = claimed(ledger, WorkKey(parks, SESSION), Step.START)
+    settled(ledger, claimed(ledger, WorkKey(parked, SESSION), Step.START), waiting)
+
+    with ledger.write() as tx:
+        assert pausing.resume(tx) == [WorkKey(parked, SESSION)]
+
+    assert settled(ledger, held, waiting) is work.Settled.AGAIN
 
 
 def test_policies_are_switched_off_on_changed_and_forgotten(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
