@@ -18,6 +18,9 @@ Document = dict[str, Any]
 INLINE_LIMIT = 10_240
 TRUST_LIMIT = 2_048
 
+#: Where the control bucket remembers how old the newest ledger was (`orchestrator.ledger.marks`).
+EPOCH_KEY = "ledger/epoch"
+
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
 _WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
 _SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
@@ -342,6 +345,7 @@ def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn
         _allow(
             "Orders", ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], [f"arn:aws:s3:::{control_bucket}/orders/*"]
         ),
+        _allow("Epoch", ["s3:PutObject", "s3:GetObject"], [f"arn:aws:s3:::{control_bucket}/{EPOCH_KEY}"]),
         _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
         _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
     )

@@ -10,12 +10,10 @@ from agent.protocol import Order, ProtocolError, Report, order_key, order_prefix
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
 from orchestrator.errors import Missing
+from orchestrator.policies import EPOCH_KEY
 from orchestrator.services import Install
 
 log = structlog.get_logger(__name__)
-
-#: Below the orders, so that the right to write orders is enough; no session has this name.
-EPOCH_KEY = "orders/.epoch"
 
 
 class AwsOrders:

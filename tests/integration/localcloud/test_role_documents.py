@@ -268,6 +268,9 @@ def work_as_a_worker(world: World, worker: str, other: str, snapshot: str) -> No
         )
     assert code(lambda: s3.put_object(Bucket=bucket, Key=order_key(BACKUP, user), Body=b"forged")) in DENIED
     assert code(lambda: s3.list_objects_v2(Bucket=bucket)) in DENIED
+    orders.set_epoch("ledger:1")
+    assert orders.epoch() == "ledger:1"
+    assert BACKUP in orders.sessions()
     orders.stop(BACKUP, user)
     s3.get_object(Bucket=bucket, Key=order_key(BACKUP, user).replace(".json", ".stop"))
 
