@@ -11,10 +11,14 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from console.demo.eye import Eye, Leftover
+from orchestrator.bootstrap import SystemClock
+from orchestrator.ledger import sessions
+from orchestrator.ledger.store import Ledger, make_engine
 from support.servers import wait_for
 
 REGION = "eu-west-1"
@@ -62,20 +66,31 @@ class Stack:
         path = self.directory / f"request-{time.time_ns()}.json"
         path.write_text(json.dumps({"source": "test", "id": path.stem, **request}))
         answer = self.daywork("session", "start", "-f", str(path), "--output", "json", expect=expect)
-        return str(json.loads(answer)["id"])
+        return str(json.loads(answer)["sessionId"])
 
-    def wait(self, session: str, seconds: float = 120) -> dict[str, Any]:
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The stack's ledger itself: looking often through the command would cost more than what is looked at."""
+        return Ledger(make_engine(f"sqlite:///{self.directory / 'ledger.sqlite3'}"), SystemClock())
+
+    def statuses(self, session: str) -> set[str]:
+        """Return the statuses that a session's resources show now."""
+        with self.ledger.read() as tx:
+            return {str(status) for status in sessions.statuses(tx, session)}
+
+    def has_ended(self, session: str) -> bool:
+        """Whether a session is final."""
+        with self.ledger.read() as tx:
+            return sessions.get(tx, session).status.is_final
+
+    def wait(self, session: str, seconds: float = 180) -> dict[str, Any]:
         """Wait for a session's end; return its record."""
-        wait_for(lambda: self.show(session)["endedAt"] is not None, seconds=seconds, every=0.5)
+        wait_for(lambda: self.has_ended(session), seconds=seconds, every=0.2)
         return self.show(session)
 
-    def wait_for_status(self, session: str, statuses: set[str], seconds: float = 60) -> None:
+    def wait_for_status(self, session: str, statuses: set[str], seconds: float = 90) -> None:
         """Wait until a resource of a session shows one of these statuses."""
-        wait_for(
-            lambda: any(one["status"] in statuses for one in self.show(session)["resources"]),
-            seconds=seconds,
-            every=0.1,
-        )
+        wait_for(lambda: bool(self.statuses(session) & statuses), seconds=seconds)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -140,6 +155,8 @@ def running_stack(directory: Path, *, accounts: int, instances: int, **more: str
         stack.daywork("cloud", "seed", "--accounts", str(accounts), "--instances", str(instances))
         yield stack
     finally:
+        if "ledger" in vars(stack):
+            stack.ledger.close()
         stack.run("down")
 
 
