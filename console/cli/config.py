@@ -20,6 +20,7 @@ def show(*, output: Output = Format.TABLE) -> None:
 
     found = context()
     values = found.settings.shown()
+    values["database_url"] = values["database_url"] or found.settings.ledger_url
     origins = {name: _origin(name, os.environ, found.settings.model_fields_set) for name in values}
     aws = {name: value for name, value in sorted(found.environment.items()) if name in _SHOWN}
     if output is Format.JSON:
@@ -29,7 +30,7 @@ def show(*, output: Output = Format.TABLE) -> None:
         ("setting", "value", "from"),
         [
             *[
-                (f"DAYWORK_{name.upper()}", value, cell(origins[name], "bright_black"))
+                (f"DAYWORK_{name.upper()}", "" if value == "None" else value, cell(origins[name], "bright_black"))
                 for name, value in values.items()
             ],
             *[(name, value, cell("state directory", "bright_black")) for name, value in aws.items()],

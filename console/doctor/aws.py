@@ -21,6 +21,11 @@ _PART = "aws"
 _ASSUMED = ("workerDeployment", "backup", "restore", "files")
 _AT_ONCE = 8
 
+_REMEDIES = {
+    "aws": "Give this process AWS credentials: AWS_PROFILE, an instance profile, or AWS_* variables",
+    "embedded": "Start the embedded cloud with everything else: daywork up",
+}
+
 
 def look(ledger: Ledger, settings: Settings, known: Registry | None) -> Findings:
     """Look at the identity first: without one nothing else can be asked."""
@@ -28,7 +33,7 @@ def look(ledger: Ledger, settings: Settings, known: Registry | None) -> Findings
     try:
         account = basics.account()
     except (CloudError, BotoCoreError) as error:
-        yield _no("the control plane has no usable identity in AWS", error)
+        yield _no("the control plane has no usable identity in AWS", error, remedy=_REMEDIES[settings.cloud])
         yield skipped(_PART, "bucket, queue and roles need an identity")
         return
     if settings.home_account and account != settings.home_account:
@@ -83,7 +88,7 @@ def _role(cloud: Cloud, account: Account, name: str, arn: str) -> Finding | None
     return None
 
 
-def _no(what: str, error: Exception, *, part: str = _PART) -> Finding:
+def _no(what: str, error: Exception, *, part: str = _PART, remedy: str = "") -> Finding:
     if isinstance(error, CloudError):
-        return failed(part, f"{what}: {error.reason}", error.remedy or "See the message, and the right it names")
-    return failed(part, f"{what}: {type(error).__name__}", "See the AWS_* variables and credentials of this process")
+        return failed(part, f"{what}: {error.reason}", remedy or error.remedy or "See the right or the thing it names")
+    return failed(part, f"{what}: {type(error).__name__}", remedy or _REMEDIES["aws"])

@@ -65,7 +65,7 @@ class TextLines:
         self._line(at, text)
 
     def progress(self, reading: Reading) -> None:
-        """Write `progress 1 of 3 done, 4.1 of 10.0 GiB, 56.0 MiB/s, 2 min 00 s left`."""
+        """Write `progress 1 of 3 done, 4.1 of 10.0 GiB, 56.0 MiB/s, about 2 min 00 s left`."""
         one = reading.glance
         ended = sum(number for status, number in one.counts.items() if status.is_final)
         parts = [f"{ended:,} of {one.resources:,} done"]
@@ -74,7 +74,7 @@ class TextLines:
         if reading.rate:
             parts.append(f"{size(reading.rate)}/s" if one.unit == "bytes" else f"{reading.rate:,.1f}/s")
         if (rest := left(one.done, one.total, reading.rate)) is not None:
-            parts.append(f"{duration(rest)} left")
+            parts.append(f"{'at most' if one.unheard else 'about'} {duration(rest)} left")
         self._line(one.at, f"progress  {', '.join(parts)}")
 
     def lost(self, at: datetime) -> None:

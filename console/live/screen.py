@@ -96,12 +96,13 @@ def _bar_line(reading: Reading, screen: Size) -> list[Text]:
     glance = reading.glance
     if not glance.total:
         return []
-    line = bar(glance.done, glance.total, max(screen.width - 58, _NARROW_BAR), unicode=screen.unicode)
+    line = bar(glance.done, glance.total, max(screen.width - 60, _NARROW_BAR), unicode=screen.unicode)
     line.append(f"  {amount(glance.done, glance.total, glance.unit)}")
     if reading.rate and not glance.status.is_final:
         line.append(f"  {_rate(reading.rate, glance.unit)}", style=_DIM)
         if (rest := left(glance.done, glance.total, reading.rate)) is not None:
-            line.append(f"  about {_rounded(rest)} left", style=_DIM)
+            # A plan counts whole volumes; only the worker knows how much of one is in use.
+            line.append(f"  {'at most' if glance.unheard else 'about'} {_rounded(rest)} left", style=_DIM)
     return [line]
 
 

@@ -64,6 +64,8 @@ def _trouble(one: Mapping[str, Any], names: Mapping[str, str]) -> list[Text | Pa
 def receipt_line(receipt: Mapping[str, Any]) -> Text:
     """Return the receipt in one line: how much was made and removed, what stays on purpose, what is left behind."""
     made, removed = len(receipt["created"]), len(receipt["removed"])
+    if not receipt["created"] and not receipt["remaining"]:
+        return Text("  receipt: nothing was made")
     kinds = Counter(one["kind"] for one in receipt["kept"])
     kept = ", ".join(count(number, kind) for kind, number in sorted(kinds.items()))
     line = Text(f"  receipt: {made:,} made, {removed:,} removed, {f'kept {kept}' if kept else 'nothing kept'}, ")

@@ -149,6 +149,7 @@ def test_a_terminal_is_redrawn_and_ends_with_the_summary(desk: Desk) -> None:
         desk.move(session, "failed", 1, reason="no right", remedy="Give it")
         shown.until("Give it")
         desk.move(session, "success", 0)
+        desk.made(session, "role", "daywork-x", removed=True)
         desk.end(session, "warning")
         code = shown.end()
 

@@ -65,6 +65,7 @@ def reading(*rows: Row, counts: dict[str, int] | None = None, rate: float | None
             "done": sum(one.done for one in rows),
             "total": sum(one.total for one in rows),
             "unit": "bytes",
+            "unheard": sum(one.done == 0 and not one.status.is_final for one in rows),
             "workers": sum(one.instance_id is not None for one in rows),
             "rows": rows,
             **values,
@@ -93,7 +94,7 @@ def test_the_whole_picture() -> None:
 
     assert lines == [
         f"ec2-backup  s-01  backup mode{'running  0:01:05':>81}",
-        f"{'━' * 5}{'─' * 47}  4.0 of 40.0 GiB  200.0 MiB/s  about 3 min left",
+        f"{'━' * 5}{'─' * 45}  4.0 of 40.0 GiB  200.0 MiB/s  at most 3 min left",
         "1 of 4 resources done · 1 failed · 2 running · 1 waiting · 2 workers alive",
         "",
         "▸ i-00000000000000000  running  ━━━━╸───────  4.0/10.0 GiB  100.0 MiB/s  1 min left       on i-0w",
@@ -182,3 +183,11 @@ def test_a_bar_has_its_width_whatever_it_shows() -> None:
     assert bar(11, 20, 10).plain == "━" * 5 + "╸" + "─" * 4
     assert bar(30, 20, 10).plain == "━" * 10
     assert bar(1, 2, 10, unicode=False).plain == "=====-----"
+
+
+def test_the_rest_is_a_guess_once_every_worker_has_told() -> None:
+    """Before that it is a limit: plans count whole volumes, workers what is in use."""
+    told, untold = row(0, "running", done=5 * GIB), row(1, "running")
+
+    assert "about 25 s left" in text(reading(told, rate=200.0 * 2**20))[1]
+    assert "at most" in text(reading(told, untold, rate=200.0 * 2**20))[1]

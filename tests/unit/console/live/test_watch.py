@@ -84,13 +84,13 @@ def test_a_pipe_gets_a_line_for_each_change_and_the_summary(desk: Desk) -> None:
         f"{first}  running",
         f"{second}  running",
         f"{second}  failed: no right -> Give it",
-        "progress  1 of 2 done, 50 of 100 B, 50 B/s, 1 s left",
+        "progress  1 of 2 done, 50 of 100 B, 50 B/s, about 1 s left",
         f"{first}  success",
         f"session {session}  warning (ec2-backup, backup mode, 2 resources)",
     ]
     assert all(line[2] == line[5] == ":" for line in lines[:8])
     assert lines[8] == f"! warning  ec2-backup {session}"
-    assert "nothing left behind" in stream.getvalue()
+    assert "receipt: nothing was made" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
     assert ended.record is not None
     assert ended.record["status"] == "warning"
