@@ -85,19 +85,11 @@ def _backup_account(after: Registry, document: Registry) -> Iterator[Refused]:
 
 
 def _names(after: Registry, document: Registry) -> Iterator[Refused]:
-    used = {one.name: one.id for one in after.accounts}
     for number, account in enumerate(document.accounts):
-        if used[account.name] != account.id:
+        same = [one.id for one in after.accounts if one.name == account.name and one.id != account.id]
+        if same:
             yield Refused(
-                f"account {used[account.name]} has this name already",
-                field=f"accounts[{number}].name",
-                value=account.name,
-                remedy="Give each account a name of its own",
-            )
-        same = [one for one in after.accounts if one.name == account.name and one.id != account.id]
-        if used[account.name] == account.id and same:
-            yield Refused(
-                f"account {same[0].id} has this name already",
+                f"account {same[0]} has this name already",
                 field=f"accounts[{number}].name",
                 value=account.name,
                 remedy="Give each account a name of its own",

@@ -55,6 +55,10 @@ _TITLES = MappingProxyType(
 )
 
 
+#: SQLAlchemy's words for a database that does not answer, or answers without our tables.
+_UNREACHABLE_LEDGER = frozenset({"OperationalError", "InterfaceError", "ProgrammingError", "TimeoutError"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One mistake: the field as its author wrote it, what stood there, what is wrong, what to do."""
@@ -105,7 +109,9 @@ def explain(error: BaseException) -> CommandError:
         return CommandError(Exit.NOT_FOUND, *problems_of(error))
     if isinstance(error, Refused):
         return CommandError(Exit.REFUSED, *problems_of(error))
-    if isinstance(error, LedgerUnavailable) or _is_from(error, "sqlalchemy"):
+    if isinstance(error, LedgerUnavailable) or (
+        _is_from(error, "sqlalchemy") and type(error).__name__ in _UNREACHABLE_LEDGER
+    ):
         return CommandError(Exit.UNREACHABLE, _ledger(error))
     if _is_from(error, "kombu") or _is_from(error, "redis"):
         reason = f"the broker does not answer ({type(error).__name__})"
