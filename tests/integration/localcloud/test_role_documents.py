@@ -184,9 +184,11 @@ def report(world: World, keys: Keys, user: str) -> None:
     """Send a report as a worker and take it as the listener does: SQS names its sender."""
     queue = world.foundation.report_queue
     world.cloud.client("sqs", keys).send_message(QueueUrl=queue, MessageBody="report")
-    received = world.cloud.client("sqs", world.control_plane).receive_message(
-        QueueUrl=queue, MessageSystemAttributeNames=["SenderId"]
-    )["Messages"][0]
+    listener = world.cloud.client("sqs", world.control_plane)
+    # `daywork doctor` looks at the queue's length
+    waiting = listener.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])
+    assert waiting["Attributes"]["ApproximateNumberOfMessages"] == "1"
+    received = listener.receive_message(QueueUrl=queue, MessageSystemAttributeNames=["SenderId"])["Messages"][0]
     assert received["Attributes"]["SenderId"] == user
     world.product.reports().acknowledge([received["ReceiptHandle"]])
 
