@@ -46,3 +46,42 @@ class AwsError(Exception):
         self.message = message
         self.reason = reason
         self.status = status if status is not None else STATUSES.get(code, 400)
+
+
+#: What services call a signer they do not take, where it is not what IAM and STS call it: (code, message, status).
+_WORDS: Final[dict[str, dict[str, tuple[str, str, int]]]] = {
+    "ec2": {
+        "InvalidClientTokenId": ("AuthFailure", "AWS was not able to validate the provided access credentials", 401),
+        "ExpiredToken": ("RequestExpired", "Request has expired.", 400),
+    },
+    "s3": {
+        "InvalidClientTokenId": (
+            "InvalidAccessKeyId",
+            "The AWS Access Key Id you provided does not exist in our records.",
+            403,
+        ),
+        "ExpiredToken": ("ExpiredToken", "The provided token has expired.", 400),
+        "MissingAuthenticationToken": ("AccessDenied", "Access Denied", 403),
+    },
+}
+_JSON_WORDS: Final[dict[str, tuple[str, str, int]]] = {
+    "InvalidClientTokenId": (
+        "UnrecognizedClientException",
+        "The security token included in the request is invalid.",
+        400,
+    ),
+    "ExpiredToken": ("ExpiredTokenException", "The security token included in the request is expired", 400),
+    "MissingAuthenticationToken": ("MissingAuthenticationTokenException", "Missing Authentication Token", 400),
+    "SignatureDoesNotMatch": (
+        "InvalidSignatureException",
+        "The request signature we calculated does not match the signature you provided.",
+        400,
+    ),
+    "RequestTimeTooSkewed": ("InvalidSignatureException", "Signature expired: the clocks differ too much.", 400),
+}
+
+
+def in_words_of(service: str, error: AwsError) -> AwsError:
+    """Return an error about the signer as a service words it; other errors as they are."""
+    words = _JSON_WORDS if service in ("kms", "ebs") else _WORDS.get(service, {})
+    return AwsError(*words[error.code]) if error.code in words else error

@@ -22,7 +22,7 @@ from localcloud.call import Call, Plugin, Reply
 from localcloud.calllog import CallLog
 from localcloud.control import Control
 from localcloud.decode import Request, decode, protocol_of, read_request
-from localcloud.errors import AwsError
+from localcloud.errors import AwsError, in_words_of
 from localcloud.faults import Faults
 from localcloud.gate import admit
 from localcloud.identity import Identities, Identity
@@ -126,7 +126,7 @@ class Overlay:
             reply = self._answer(call, identity, request)
         except AwsError as error:
             reply = wire.refusal(
-                _in_s3_words(error) if service == "s3" else error,
+                in_words_of(service, error),
                 protocol=call.protocol if call is not None else protocol_of(service, request.headers),
                 method=request.method,
                 service=service,
@@ -222,16 +222,6 @@ class Overlay:
             SENDER.reset(sender)
         status, headers = answered[-1]
         return Reply(status=int(status.split(" ", 1)[0]), headers=headers, body=body)
-
-
-def _in_s3_words(error: AwsError) -> AwsError:
-    if error.code == "InvalidClientTokenId":
-        return AwsError("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
-    if error.code == "ExpiredToken":
-        return AwsError("ExpiredToken", "The provided token has expired.", 400)
-    if error.code == "MissingAuthenticationToken":
-        return AwsError("AccessDenied", "Access Denied")
-    return error
 
 
 def _cut(request: Request) -> None:

@@ -13,6 +13,7 @@ from localcloud.blocks.service import Blocks
 from localcloud.call import Plugin
 from localcloud.calllog import CallLog
 from localcloud.control import Control
+from localcloud.documents import Documents
 from localcloud.faults import Faults
 from localcloud.fleet import PROGRAM, Fleet
 from localcloud.http import Server
@@ -78,6 +79,7 @@ class Cloud:
             metadata=self.metadata,
             plugins=[
                 SecurityTokens(self.identities, self.authority),
+                Documents(),
                 Profiles(),
                 Instances(self.settings, self.lifecycle),
                 self.blocks,

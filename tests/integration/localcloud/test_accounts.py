@@ -39,7 +39,9 @@ def test_an_unknown_key_is_nobody(cloud: LocalCloud) -> None:
     stranger = Keys("AKIA" + "X" * 16, "s" * 40)
 
     assert code(lambda: cloud.client("sts", stranger).get_caller_identity()) == "InvalidClientTokenId"
-    assert code(lambda: cloud.client("ec2", stranger).describe_instances()) in ("AuthFailure", "InvalidClientTokenId")
+    assert code(lambda: cloud.client("ec2", stranger).describe_instances()) == "AuthFailure"
+    assert code(lambda: cloud.client("kms", stranger).list_keys()) == "UnrecognizedClientException"
+    assert code(lambda: cloud.client("sqs", stranger).list_queues()) == "InvalidClientTokenId"
     assert code(lambda: cloud.client("s3", stranger).list_buckets()) == "InvalidAccessKeyId"
 
 
