@@ -67,7 +67,7 @@ def prepare(layout: Layout, around: Surroundings) -> int:
         kept = kept_settings(layout)
         install = checked(layout, kept).install_id
         made = _foundation(_when_it_answers(around, layout), install)
-        settings = make_settings({**kept, **_given(layout, around, made)})
+        settings = make_settings({**_SMALL, **kept, **_given(layout, around, made)})
     except (SettingsError, TimeoutError) as error:
         raise NotPrepared(str(error)) from None
     unfinished = _bring_ledger_up_to_date(settings)
@@ -95,6 +95,10 @@ def kept_settings(layout: Layout) -> dict[str, object]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{layout.settings}: {error}. Correct it or remove it") from None
     return {name: value for name, value in values.items() if f"DAYWORK_{name.upper()}" not in os.environ}
+
+
+#: What suits a small cloud with a person in front of it, unless the settings file says otherwise: bars that move.
+_SMALL: Final[dict[str, object]] = {"report_seconds": 2.0}
 
 
 def _given(layout: Layout, around: Surroundings, made: Foundation) -> dict[str, object]:
