@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+import numpy as np
+
 from localcloud.blocks import life, refusals
 from localcloud.blocks.layers import BLOCK, PER_GIB, Indexes
-from localcloud.blocks.maps import EMPTY, changed
+from localcloud.blocks.maps import EMPTY, BlockMap, Changes, changed
 from localcloud.blocks.records import find_snapshot, snapshot_record
 from localcloud.blocks.tokens import BadToken, BlockTokens
 from localcloud.call import Call, Reply
@@ -15,6 +17,8 @@ from localcloud.call import Call, Reply
 _FEWEST, _MOST = 100, 10_000
 #: Block positions that one page looks through: 512 GiB. A page over a long hole is empty and names the next one.
 WINDOW: Final = 512 * PER_GIB
+#: Positions that are compared at once: a page of many changes looks no further than it must.
+_STEP: Final = 64 * PER_GIB
 
 
 def completed_snapshot(call: Call, snapshot_id: Any) -> Any:
@@ -40,7 +44,7 @@ class Listings:
         snapshot = completed_snapshot(call, call.parameters["SnapshotId"])
         start, stop = self._window(call, snapshot.id, snapshot.volume_size * PER_GIB)
         found = snapshot_record(snapshot).content.blocks.between(start, stop).indexes
-        page, following = _cut(call, found, stop)
+        page, following = _cut(found, _most(call), stop)
         expires, tokens = self._tokens.for_blocks(snapshot.id, page)
         blocks = [{"BlockIndex": index, "BlockToken": token} for index, token in zip(page, tokens, strict=True)]
         size = snapshot.volume_size
@@ -61,9 +65,10 @@ class Listings:
         listing = f"{first_id} {second.id}"
         size = max(one.volume_size for one in (first, second) if one is not None)
         start, stop = self._window(call, listing, size * PER_GIB)
-        old = before.blocks.between(start, stop) if before is not None else EMPTY
-        indexes, in_first, in_second = changed(old, after.blocks.between(start, stop))
-        page, following = _cut(call, indexes, stop)
+        most = _most(call)
+        old = before.blocks if before is not None else EMPTY
+        (indexes, in_first, in_second), seen = _first_changes(old, after.blocks, start, stop, most)
+        page, following = _cut(indexes, most, seen)
         expires, firsts = self._tokens.for_blocks(str(first_id), page)
         _, seconds = self._tokens.for_blocks(second.id, page)
         count = len(page)
@@ -101,13 +106,32 @@ class Listings:
         return json_reply(200, document if next_token is None else {**document, "NextToken": next_token})
 
 
-def _cut(call: Call, indexes: Indexes, stop: int) -> tuple[list[int], int]:
-    """Return the blocks of one page, and the block at which the next one begins."""
+def _most(call: Call) -> int:
+    """Return how many blocks a page may have."""
     most = int(call.parameters.get("MaxResults", _MOST))
     if not 0 < most <= _MOST:
         raise refusals.invalid_value(f"MaxResults {most} must be between {_FEWEST} and {_MOST}.")
     # AWS takes less and gives that many all the same.
-    most = max(most, _FEWEST)
+    return max(most, _FEWEST)
+
+
+def _first_changes(old: BlockMap, new: BlockMap, start: int, stop: int, most: int) -> tuple[Changes, int]:
+    """Return changed blocks from `start` on, `most` of them if there are, and up to where was looked."""
+    pieces = []
+    count, seen = 0, start
+    while seen < stop and count <= most:
+        end = min(seen + _STEP, stop)
+        piece = changed(old.between(seen, end), new.between(seen, end))
+        pieces.append(piece)
+        count, seen = count + len(piece[0]), end
+    if not pieces:
+        return changed(EMPTY, EMPTY), stop
+    indexes, in_first, in_second = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    return (indexes, in_first, in_second), seen
+
+
+def _cut(indexes: Indexes, most: int, stop: int) -> tuple[list[int], int]:
+    """Return the blocks of one page, and the block at which the next one begins."""
     if len(indexes) <= most:
         return indexes.tolist(), stop
     return indexes[:most].tolist(), int(indexes[most])

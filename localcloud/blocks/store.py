@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from localcloud.blocks.layers import BLOCK, Layer
-from localcloud.blocks.maps import EMPTY, BlockMap
+from localcloud.blocks.maps import EMPTY, BlockMap, found_in
 from localcloud.filepart import FilePart
 
 _STRIPES: Final = 64
@@ -214,7 +212,7 @@ class Store:
             return
         lost = before.of_layer(number)
         for user in users:
-            lost = np.setdiff1d(lost, user.blocks.of_layer(number), assume_unique=True)
+            lost = lost[~found_in(lost, user.blocks.of_layer(number))]
             if not len(lost):
                 return
         self._layers[number].discard(lost)
