@@ -50,6 +50,7 @@ def listen(context: Context, on_ready: Callable[[], None]) -> None:
     try:
         with _ended_by_signals():
             on_ready()
+            log.info("listening for reports", queue=context.settings.report_queue)
             serve(services, reports)
     except Ended:
         log.info("listener ended")

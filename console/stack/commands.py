@@ -12,7 +12,7 @@ import typer
 from config import logging
 from console.cli.exits import CommandError, Exit, Problem
 from console.output import Format, console, document, emit, fields, note
-from console.stack import down as ending, up as starting
+from console.stack import context, down as ending, up as starting
 from console.stack.layout import Layout
 from console.stack.plan import Ports, PortTaken, make_plan
 from console.stack.supervisor import NotStarted
@@ -84,12 +84,19 @@ def env(
     output: Annotated[
         Format, typer.Option("--output", "-o", help="table for a shell's eval, json for programs.")
     ] = Format.TABLE,
+    broker: Annotated[  # noqa: FBT002 - typer's way of a switch
+        bool, typer.Option("--broker", help="Print the broker's URL alone, password included: for redis-cli -u.")
+    ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Print what `aws` and boto3 need to look into the embedded cloud: eval "$(daywork env)"."""
     from console.stack.embedded import administrator
 
     layout = Layout.of(state_dir)
+    if broker:
+        reach(layout)
+        typer.echo(context.load().settings.broker_url)
+        return
     variables = administrator(layout, account)
     if output is Format.JSON:
         emit(document(environment=variables))

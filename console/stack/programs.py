@@ -91,6 +91,7 @@ def control_plane(layout: Layout, plan: Plan) -> list[Program]:
         run("celery-worker", *workers, wave=_DOERS, grace=20),
         run("celery-periodic", *periodic, wave=_DOERS, grace=20),
         run("listener", "listener", wave=_DOERS),
+        run("intake", "intake", wave=_GIVERS),
         run("beat", "beat", wave=_GIVERS),
         run("flower", "flower", wave=_GIVERS),
     ]

@@ -21,7 +21,9 @@ from console.stack.processes import Process
 
 pytestmark = pytest.mark.timeout(600)
 
-NAMES = {"supervisor", "valkey", "cloud", "celery-worker", "celery-periodic", "listener", "beat", "flower"}
+NAMES = {
+    "supervisor", "valkey", "cloud", "celery-worker", "celery-periodic", "listener", "intake", "beat", "flower",
+}  # fmt: skip
 
 
 @contextmanager
@@ -102,14 +104,14 @@ def test_a_second_up_is_refused_and_names_the_first(stack: Stack) -> None:
     assert stack.record == before
 
 
-@pytest.mark.parametrize("name", ["beat", "listener", "flower", "celery-worker", "celery-periodic"])
+@pytest.mark.parametrize("name", ["beat", "listener", "intake", "flower", "celery-worker", "celery-periodic"])
 def test_a_process_that_dies_is_started_again(stack: Stack, name: str) -> None:
     """Killed with -9; the log of the supervisor says so."""
     before = pid_of(stack, name)
 
     os.kill(before, signal.SIGKILL)
 
-    wait_for(lambda: name in names(stack) and pid_of(stack, name) != before, seconds=60)
+    wait_for(lambda: name in names(stack) and pid_of(stack, name) != before, seconds=180)
     log = (stack.directory / "logs" / "supervisor.log").read_text()
     assert f"how='signal SIGKILL' log={stack.directory / 'logs' / name}.log pid={before}" in log
 
@@ -120,13 +122,13 @@ def test_the_broker_comes_back_with_what_it_held(stack: Stack) -> None:
     with broker(stack) as client:
         client.set("held", "still there")
         client.execute_command("BGREWRITEAOF")
-        wait_for(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, seconds=30)
+        wait_for(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, seconds=180)
 
     os.kill(before, signal.SIGKILL)
 
-    wait_for(lambda: pid_of(stack, "valkey") != before if "valkey" in names(stack) else False, seconds=30)
+    wait_for(lambda: pid_of(stack, "valkey") != before if "valkey" in names(stack) else False, seconds=180)
     with broker(stack) as client:
-        wait_for(lambda: answers(client), seconds=30)
+        wait_for(lambda: answers(client), seconds=180)
         assert client.get("held") == b"still there"
 
 
@@ -193,7 +195,7 @@ def test_a_killed_supervisor_takes_everything_along_and_the_next_up_succeeds(tmp
         pids = canaries.processes(stack)
 
         os.kill(pid_of(stack, "supervisor"), signal.SIGKILL)
-        wait_for(lambda: alive(pids) == [], seconds=30)
+        wait_for(lambda: alive(pids) == [], seconds=180)
 
         stack.daywork("up", "--detach", "--flower-port", "0")
         assert names(stack) == NAMES
@@ -209,7 +211,7 @@ def test_a_cloud_that_dies_is_started_again_and_everybody_gets_its_new_key(tmp_p
 
         changed = ("cloud", "celery-worker", "celery-periodic", "listener")
         wait_for(
-            lambda: names(stack) == NAMES and all(pid_of(stack, name) != before[name] for name in changed), seconds=90
+            lambda: names(stack) == NAMES and all(pid_of(stack, name) != before[name] for name in changed), seconds=180
         )
         assert (stack.directory / "credentials").read_text() != key
         assert pid_of(stack, "valkey") == before["valkey"]
@@ -259,7 +261,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"], stderr=subprocess.DEVNULL, cwd=tmp_path
     ) as other:
-        wait_for(lambda: _listens(port), seconds=20)
+        wait_for(lambda: _listens(port), seconds=180)
         done = Stack(tmp_path / "state").run("up", "--detach", "--cloud-port", str(port))
         other.kill()
 
