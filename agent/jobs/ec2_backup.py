@@ -21,6 +21,7 @@ from agent.jobs.backup_reading import Reading, Source
 from agent.jobs.context import JobContext
 from agent.jobs.failures import translated
 from agent.jobs.opening import Means, Tally
+from agent.memory import share_heaps
 from agent.protocol import BackupJob, JobResult, format_time
 from agent.repository.dedupe import load_known
 from agent.repository.errors import Damaged, Missing, Unusable
@@ -41,6 +42,7 @@ _PARTING: Final = 0.5
 def run(context: JobContext, job: BackupJob, means: Means | None = None) -> JobResult:
     """Write the restore point. Raises `JobFailed`, `JobStopped`."""
     means = means or Means()
+    share_heaps()
     with translated(), Crew(context.stop) as crew:
         repository = means.repository(context, job.repository, create=True)
         chain = Chain(account=job.resource.account, region=job.resource.region, resource=job.resource.id)

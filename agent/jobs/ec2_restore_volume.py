@@ -22,6 +22,7 @@ from agent.ebs import BLOCK, Ebs
 from agent.jobs.context import JobContext, JobFailed
 from agent.jobs.failures import translated
 from agent.jobs.opening import Means, Tally
+from agent.memory import share_heaps
 from agent.protocol import JobResult, RestoreVolume, RestoreVolumeJob
 from agent.repository.head import Head, Volume
 from agent.repository.layout import Chain
@@ -127,6 +128,7 @@ class _Run:
 def run(context: JobContext, job: RestoreVolumeJob, means: Means | None = None) -> JobResult:
     """Fill and complete the snapshots. Raises `JobFailed`, `JobStopped`."""
     means = means or Means()
+    share_heaps()
     with translated(), Crew(context.stop) as crew:
         repository = means.repository(context, job.repository, create=False)
         chain = Chain(account=job.source.account, region=job.source.region, resource=job.source.id)

@@ -25,7 +25,7 @@ Compression = Literal["balanced", "size"]
 
 _LEVELS: Final[dict[Compression, int]] = {"balanced": 1, "size": 3}
 _UPLOADERS: Final = 3
-_WAITING: Final = 2
+_WAITING: Final = 1
 #: Compressed content that is longer than this share of the block is not worth decompressing later.
 _WORTH: Final = 0.97
 #: An index segment is written for this many rows: what a worker that dies has stored need not be stored again.
