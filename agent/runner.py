@@ -128,8 +128,10 @@ class Runner:
     def _boot(self) -> Boot:
         try:
             return parse_user_data(self._means.machine.user_data())
-        except ProtocolError as error:
-            raise _Ended(str(error), "Start agents by the user data that the control plane writes") from None
+        except ValueError as error:
+            raise _Ended(
+                f"unusable user data: {error}", "Start agents by the user data that the control plane writes"
+            ) from None
 
     @staticmethod
     def _user_id(channel: Channel, identity: Identity) -> str:

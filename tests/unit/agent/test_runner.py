@@ -166,9 +166,10 @@ def test_refuses_credentials_that_are_not_its_instances_own() -> None:
     assert life.channel.tried == ["who_am_i"]
 
 
-def test_ends_at_once_on_an_instance_without_a_boot_document() -> None:
-    """User data of somebody else is no reason to wait."""
-    life = life_with(machine=MemoryMachine(text="#!/bin/sh\necho hello\n"))
+@pytest.mark.parametrize("text", ["#!/bin/sh\necho hello\n", "#daywork-boot:no base64!", "#daywork-boot:e30="])
+def test_ends_at_once_on_an_instance_without_a_boot_document(text: str) -> None:
+    """User data of somebody else, or of no use, is no reason to wait."""
+    life = life_with(machine=MemoryMachine(text=text))
 
     status = life.live()
 
