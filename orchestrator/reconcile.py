@@ -6,20 +6,24 @@ a chord whose callback never came. It may run twice at the same time; publishing
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 
 from orchestrator.ledger import work
+from orchestrator.ledger.holders import Holder
 from orchestrator.services import Services
 
 log = structlog.get_logger(__name__)
 
 
-def reconcile(services: Services) -> int:
+def reconcile(services: Services, *, grace: timedelta = work.GRACE) -> int:
     """Drive overdue work and releases that their chord has not called. Returns how many units were driven.
 
-    A pass does a bounded amount of work; what is left over is older in the next one, and comes first.
+    `grace` is how long work may stand still at first (`work.GRACE_WHEN_IDLE` when no message waits anywhere). A pass
+    does a bounded amount of work; what is left over is older in the next one, and comes first.
     """
-    stuck = services.ledger.run(work.overdue)
+    stuck = services.ledger.run(lambda tx: work.overdue(tx, grace=grace))
     # Apart from the first: that one locks rows as it finds them, and may not wait for others meanwhile.
     woken = services.ledger.run(lambda tx: work.signal(tx, work.releasable(tx)))
     services.dispatch.drive(dict.fromkeys([*stuck, *woken]))
@@ -28,3 +32,12 @@ def reconcile(services: Services) -> int:
     if woken:
         log.info("sessions released from the ledger", count=len(woken))
     return len(stuck) + len(woken)
+
+
+def take_over(services: Services, holder: Holder) -> int:
+    """Drive what the earlier lives of a Celery worker that has just started had claimed. Returns how many units."""
+    left = services.ledger.run(lambda tx: work.left_behind(tx, holder))
+    services.dispatch.drive(left)
+    if left:
+        log.info("claims of an earlier life taken over", count=len(left))
+    return len(left)

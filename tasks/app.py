@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import Any
 
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init, worker_ready
 
 from config.celeryconfig import settings_of
 from config.settings import Settings
+from orchestrator.ledger.holders import Holder
 from tasks import fleet, periodic, requests, steps
 from tasks.base import DayworkApp
 
@@ -20,7 +22,19 @@ def make_app(settings: Settings, **parts: Any) -> DayworkApp:
     for module in (steps, requests, fleet, periodic):
         module.register(app)
     worker_process_init.connect(_on_process_init, weak=False)
+    worker_init.connect(partial(_on_worker_init, app), weak=False)
+    worker_ready.connect(partial(_on_worker_ready, app), weak=False)
     return app
+
+
+def _on_worker_init(app: DayworkApp, sender: Any, **_: Any) -> None:
+    """Draw this life's name before there are children: they have it from their parent."""
+    app.holder = Holder(sender.hostname)
+
+
+def _on_worker_ready(app: DayworkApp, **_: Any) -> None:
+    """Go on with what was at work when this Celery worker died."""
+    app.take_over()
 
 
 def _on_process_init(**_: Any) -> None:

@@ -7,17 +7,20 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
+import structlog
 from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from config.settings import Settings
 from orchestrator.bootstrap import make_services
 from orchestrator.errors import LedgerUnavailable
+from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Ledger
 from orchestrator.ledger.work import Refusal
 from orchestrator.model.status import Step
 from orchestrator.model.work import SESSION, WorkKey
 from orchestrator.ports import Dispatch
+from orchestrator.reconcile import take_over
 from orchestrator.services import Services
 from orchestrator.steps import STEPS
 from orchestrator.steps.carry import StepFunction, Verdict, carry_out, resource_failed
@@ -25,6 +28,9 @@ from tasks.canvas import CeleryDispatch
 
 #: What `carry_out` says of a step that its resource is past: a repeat, or a step that a failure has made needless.
 REPEAT = f"repeat: {Refusal.PAST.value}"
+
+
+log = structlog.get_logger(__name__)
 
 
 class DayworkApp(Celery):
@@ -48,6 +54,20 @@ class DayworkApp(Celery):
         self._make_services = services
         self._made: tuple[int, Services] | None = None
         self._lock = Lock()
+        #: Who this Celery worker is; drawn before its children are made, None in a process that runs no steps.
+        self.holder: Holder | None = None
+
+    def take_over(self) -> None:
+        """Drive what this Celery worker's earlier lives had claimed; its connections are gone before the next fork."""
+        if self.holder is None:
+            return
+        made = self._make_services(self.settings, lambda ledger: CeleryDispatch(self, ledger))
+        try:
+            take_over(made, self.holder)
+        except LedgerUnavailable:
+            log.warning("claims of an earlier life run out by themselves: the ledger does not answer")
+        finally:
+            made.ledger.close()
 
     @property
     def services(self) -> Services:
@@ -55,6 +75,7 @@ class DayworkApp(Celery):
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
                 made = self._make_services(self.settings, lambda ledger: CeleryDispatch(self, ledger))
+                made.ledger.holder = self.holder
                 self._made = (os.getpid(), made)
             return self._made[1]
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import Ignore
 
+from config.celeryconfig import CONTROL_QUEUE, STEPS_QUEUE
 from orchestrator.errors import LedgerUnavailable
 from orchestrator.fleet.watch import watch as watch_fleet
+from orchestrator.ledger.work import GRACE, GRACE_WHEN_IDLE
 from orchestrator.reconcile import reconcile as reconcile_ledger
 from orchestrator.scheduler.tick import tick as follow_policies
 from orchestrator.sweeper.sweep import sweep as sweep_cloud
 from tasks.base import DayworkTask
 
 if TYPE_CHECKING:
+    from celery import Celery
+
     from tasks.base import DayworkApp
 
 
@@ -41,7 +45,7 @@ def register(app: DayworkApp) -> None:
     def reconcile(self: DayworkTask) -> None:
         """Drive on what should be moving and is not; release what the chord did not."""
         try:
-            reconcile_ledger(self.services)
+            reconcile_ledger(self.services, grace=GRACE_WHEN_IDLE if is_idle(self.app) else GRACE)
         except LedgerUnavailable as error:
             raise Ignore from error
 
@@ -55,3 +59,20 @@ def register(app: DayworkApp) -> None:
         return f"{len(done.findings)} findings" + (f"; only reporting: {done.distrust}" if done.distrust else "")
 
     del tick, watch, reconcile, sweep
+
+
+def is_idle(app: Celery) -> bool:
+    """Whether no message waits in a queue of steps. A broker that cannot say counts as busy."""
+    with app.connection_or_acquire() as connection:
+        try:
+            return not any(_waiting(connection, queue) for queue in (STEPS_QUEUE, CONTROL_QUEUE))
+        except connection.connection_errors:
+            return False
+
+
+def _waiting(connection: Any, queue: str) -> int:
+    with connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except connection.channel_errors:
+            return 0  # There is no such queue; on Redis an empty one is none.

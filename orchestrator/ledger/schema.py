@@ -105,6 +105,7 @@ work = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, default=1),
     sa.Column("fence", sa.BigInteger, nullable=False, default=0),
     sa.Column("claimed_until", Moment),
+    _text("holder", 64),
     sa.Column("signals", sa.Integer, nullable=False, default=0),
     sa.Column("tries", sa.Integer, nullable=False, default=0),
     sa.Column("begun_at", Moment),

@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 
 from orchestrator import retry
 from orchestrator.errors import LedgerContended, LedgerUnavailable
+from orchestrator.ledger.holders import Holder
 from orchestrator.ports import Clock
 
 #: How long a writer waits for SQLite's one write lock before it gives up.
@@ -176,6 +177,8 @@ class Ledger:
         self._reader = engine.execution_options(**_READ_ONLY)
         self._single = engine.execution_options(**_SINGLE)
         self.clock = clock
+        #: As whom this process claims work; set by whoever runs steps.
+        self.holder: Holder | None = None
 
     @property
     def engine(self) -> Engine:

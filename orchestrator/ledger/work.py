@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from orchestrator.errors import Fenced
 from orchestrator.ledger import schema
+from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import Step, is_past, next_step
 from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park, WorkKey
@@ -32,6 +33,9 @@ CLAIM = timedelta(seconds=90)
 #: that a long queue is not made longer by repeats.
 GRACE = timedelta(seconds=20)
 _MOST_DRIVES = 8
+
+#: The same when no message waits in any queue: then what does not move has lost its message.
+GRACE_WHEN_IDLE = timedelta(seconds=5)
 
 #: What a session's release waits for.
 RESOURCES = "resources"
@@ -76,6 +80,7 @@ _TAKE = (
         tries=_TABLE.c.tries + 1,
         begun_at=sa.func.coalesce(_TABLE.c.begun_at, _NOW),
         claimed_until=sa.bindparam("till", type_=schema.Moment),
+        holder=sa.bindparam("by"),
         parked=False,
         wait_for=None,
         wait_until=None,
@@ -83,7 +88,7 @@ _TAKE = (
     )
     .returning(_TABLE.c.fence, _TABLE.c.signals, _TABLE.c.tries, _TABLE.c.begun_at)
 )
-_WHERE = sa.select(_TABLE.c.step, _TABLE.c.attempt).where(_KEY)
+_WHERE = sa.select(_TABLE.c.step, _TABLE.c.attempt, _TABLE.c.holder, _TABLE.c.fence).where(_KEY)
 _FENCE_OF = sa.select(_TABLE.c.fence).where(_KEY).with_for_update()
 _MOVE = (
     sa.update(_TABLE)
@@ -148,15 +153,25 @@ def _key(key: WorkKey) -> dict[str, Any]:
     return {"of_session": key.session, "of_ordinal": key.ordinal}
 
 
-def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int) -> Claim | Refusal:
-    """Ask for the right to carry out `step` of `attempt`."""
+def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int, *, holder: Holder | None = None) -> Claim | Refusal:
+    """Ask for the right to carry out `step` of `attempt`. What a dead process of `holder`'s held is taken over."""
     until = tx.now + CLAIM
-    taken = tx.row(_TAKE, {**_key(key), "of_step": step, "of_attempt": attempt, "at": tx.now, "till": until})
+    by = None if holder is None else holder.name
+    ask = {**_key(key), "of_step": step, "of_attempt": attempt, "at": tx.now, "till": until, "by": by}
+    taken = tx.row(_TAKE, ask)
     if taken is None:
         row = tx.row(_WHERE, _key(key))
-        # Nothing may follow from a message of an older attempt: its teardown must not count in the chord.
-        past = row is not None and row.attempt == attempt and is_past(Step(row.step), step)
-        return Refusal.PAST if past else Refusal.TAKEN
+        if row is None or row.attempt != attempt:
+            # Nothing may follow from a message of an older attempt: its teardown must not count in the chord.
+            return Refusal.TAKEN
+        if is_past(Step(row.step), step):
+            return Refusal.PAST
+        if row.step != step or holder is None or row.holder is None or not holder.is_dead(row.holder):
+            return Refusal.TAKEN
+        tx.execute(_GIVE_BACK, {**_key(key), "of_fence": row.fence, "at": tx.now})
+        taken = tx.row(_TAKE, ask)
+        if taken is None:
+            return Refusal.TAKEN
     return Claim(
         key=key,
         step=step,
@@ -302,7 +317,27 @@ def signal_expired(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
     return signal(tx, [WorkKey(row.session_id, row.ordinal) for row in due])
 
 
-def overdue(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
+def left_behind(tx: Transaction, holder: Holder) -> list[WorkKey]:
+    """Give back the claims of a Celery worker's earlier lives. Returns what the caller must drive."""
+    table = _TABLE
+    rows = tx.rows(
+        sa.select(table.c.session_id, table.c.ordinal, table.c.fence, table.c.holder)
+        .where(
+            table.c.step.in_(_OPEN),
+            table.c.claimed_until > tx.now,
+            table.c.holder.startswith(holder.before, autoescape=True),
+        )
+        .order_by(table.c.session_id, table.c.ordinal)
+        .with_for_update()
+    )
+    dead = [row for row in rows if holder.is_dead(row.holder)]
+    for row in dead:
+        key = {"of_session": row.session_id, "of_ordinal": row.ordinal}
+        tx.execute(_GIVE_BACK, {**key, "of_fence": row.fence, "at": tx.now})
+    return [WorkKey(row.session_id, row.ordinal) for row in dead]
+
+
+def overdue(tx: Transaction, limit: int = _PAGE, *, grace: timedelta = GRACE) -> list[WorkKey]:
     """Name work that should be moving and is not: neither parked nor claimed, and still for longer than the grace.
 
     Each naming doubles the grace for that unit, so a queue that is merely long does not fill with repeats. The caller
@@ -310,14 +345,14 @@ def overdue(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
     """
     table = _TABLE
     patience = sa.case(
-        *[(table.c.drives == count, (GRACE * 2**count).total_seconds()) for count in range(_MOST_DRIVES)],
-        else_=(GRACE * 2**_MOST_DRIVES).total_seconds(),
+        *[(table.c.drives == count, (grace * 2**count).total_seconds()) for count in range(_MOST_DRIVES)],
+        else_=(grace * 2**_MOST_DRIVES).total_seconds(),
     )
     rows = tx.rows(
         sa.select(table.c.session_id, table.c.ordinal)
         .where(
             table.c.step.in_(_OPEN),
-            table.c.moved_at <= tx.now - GRACE,
+            table.c.moved_at <= tx.now - grace,
             sa.not_(table.c.parked),
             sa.or_(table.c.claimed_until.is_(None), table.c.claimed_until <= tx.now),
             sa.type_coerce(table.c.moved_at, sa.Double) + patience <= tx.now.timestamp(),

@@ -22,8 +22,9 @@ import structlog
 
 from agent.protocol import format_time
 from orchestrator import retry
-from orchestrator.errors import CloudError, Fenced, LedgerUnavailable, Retryable
+from orchestrator.errors import CloudError, Fenced, LedgerContended, LedgerUnavailable, Retryable
 from orchestrator.ledger import journal, sessions, work
+from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.ledger.work import Refusal, Settled
 from orchestrator.model.status import ResourceStatus, Step
@@ -61,7 +62,7 @@ def carry_out(
     """Carry one step out. Raises only `LedgerUnavailable`; the reconciler then finds the work standing still."""
     ledger = services.ledger
     for _ in range(AGAIN):
-        held = ledger.run(lambda tx: _begin(tx, key, step, attempt), single=True)
+        held = ledger.run(lambda tx: _begin(tx, key, step, attempt, ledger.holder), single=True)
         if isinstance(held, Refusal):
             verdict = Verdict.GO_ON if held is Refusal.PAST else Verdict.STAND
             return Carried(verdict=verdict, words=f"repeat: {held.value}")
@@ -78,9 +79,9 @@ def carry_out(
     return Carried(verdict=Verdict.STAND, words="again")
 
 
-def _begin(tx: Transaction, key: WorkKey, step: Step, attempt: int) -> Claim | Refusal:
+def _begin(tx: Transaction, key: WorkKey, step: Step, attempt: int, holder: Holder | None) -> Claim | Refusal:
     """Claim the step: one statement. The status that shows it stands alone and may come a moment later."""
-    held = work.claim(tx, key, step, attempt)
+    held = work.claim(tx, key, step, attempt, holder=holder)
     if isinstance(held, Claim) and held.tries == 1 and step is Step.ASSUME_ROLE:
         sessions.move_resource(tx, key, ResourceStatus.ASSUMING_ROLE)
     return held
@@ -96,6 +97,9 @@ def _answer(services: Services, function: StepFunction, held: Claim) -> Outcome:
     """Call the step; turn what it raises into an answer."""
     try:
         return function(services, held)
+    except LedgerContended:
+        # Rolled back for the sake of another transaction: nothing is wrong, the step runs again.
+        return Park("retry", services.clock.now() + retry.CONTENDED.delay(held.tries), is_retry=True)
     except (Fenced, LedgerUnavailable):
         raise
     except CloudError as error:

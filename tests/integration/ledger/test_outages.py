@@ -16,7 +16,7 @@ from support.postgres import Postgres, postgres
 from orchestrator.errors import LedgerContended, LedgerUnavailable
 from orchestrator.ledger import sessions, store, work
 from orchestrator.ledger.migrate import upgrade
-from orchestrator.ledger.store import Ledger
+from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.status import Step
 from orchestrator.model.work import WorkKey
 
@@ -53,7 +53,7 @@ def test_a_stopped_database_is_unavailable_until_it_is_back(on_server: Ledger, s
     with pytest.raises(LedgerUnavailable), on_server.write():
         pass
     with pytest.raises(LedgerUnavailable):
-        on_server.run(lambda tx: sessions.recent(tx))
+        on_server.run(sessions.recent)
     server.start()
 
     submit(on_server, 1, name="after")
@@ -92,10 +92,13 @@ def test_a_connection_that_breaks_in_the_middle_is_replaced(on_server: Ledger, s
     server.start()
     assert on_server.run(lambda tx: len(sessions.recent(tx))) >= 0
 
-    with pytest.raises(LedgerContended), on_server.write() as tx:
+    def lose_the_server(tx: Transaction) -> None:
         server.stop()
         server.start()
         sessions.recent(tx)
+
+    with pytest.raises(LedgerContended), on_server.write() as tx:
+        lose_the_server(tx)
 
 
 def test_a_locked_file_is_unavailable_after_the_wait(
@@ -112,7 +115,7 @@ def test_a_locked_file_is_unavailable_after_the_wait(
         with pytest.raises(LedgerUnavailable), ledger.write():
             pass
         with pytest.raises(LedgerUnavailable):
-            ledger.run(lambda tx: sessions.recent(tx))
+            ledger.run(sessions.recent)
         assert look(ledger) == 0
         other.execute("ROLLBACK")
         other.close()

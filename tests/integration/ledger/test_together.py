@@ -180,7 +180,7 @@ def test_the_same_rows_may_be_written_by_many(ledger: Ledger) -> None:
 
 
 def test_those_who_signal_many_and_those_who_settle_do_not_stop_each_other(ledger: Ledger, clock: FakeClock) -> None:
-    """A stop, expiries, reports and the steps themselves, all at once: no deadlock, and every unit ends as it should."""
+    """A stop, expiries, reports and the steps themselves, all at once: no deadlock, and every unit moves on."""
     session = under_way(ledger, 60)
     keys = [WorkKey(session, ordinal) for ordinal in range(60)]
 

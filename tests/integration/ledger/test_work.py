@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -11,8 +14,9 @@ from support.ledgers import claimed, settled, under_way
 
 from orchestrator.errors import Fenced
 from orchestrator.ledger import schema, work
+from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Ledger
-from orchestrator.ledger.work import CLAIM, GRACE, Refusal, Settled
+from orchestrator.ledger.work import CLAIM, GRACE, GRACE_WHEN_IDLE, Refusal, Settled
 from orchestrator.model.status import Step
 from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Park, Stopped, WorkKey
 
@@ -347,3 +351,59 @@ def test_a_deadline_comes_forward_and_never_goes_back(ledger: Ledger, clock: Fak
 
     with ledger.write() as tx:
         assert work.signal_expired(tx) == [key]
+
+
+def dead_pid() -> int:
+    """Return the id of a process that has just ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def hold_as(ledger: Ledger, key: WorkKey, name: str) -> None:
+    """Claim as a process of another name."""
+    claimed(ledger, key)
+    with ledger.write() as tx:
+        tx.execute(schema.work.update().where(schema.work.c.ordinal == key.ordinal).values(holder=name))
+
+
+def test_what_a_dead_process_held_is_taken_over_at_once(ledger: Ledger) -> None:
+    """Of this Celery worker's own processes alone: of others nobody here knows whether they live."""
+    session = under_way(ledger, 4)
+    mine = Holder("celery@here", "life-2")
+    names = [f"celery@here/life-2/{dead_pid()}", "celery@here/life-1/1", f"celery@here/life-2/{os.getpid()}", "b@x/1/1"]
+    for ordinal, name in enumerate(names):
+        hold_as(ledger, WorkKey(session, ordinal), name)
+
+    with ledger.write() as tx:
+        answers = [work.claim(tx, WorkKey(session, n), Step.ASSUME_ROLE, 1, holder=mine) for n in range(4)]
+
+    assert [isinstance(answer, Claim) for answer in answers] == [True, True, False, False]
+    assert isinstance(answers[0], Claim)
+    assert answers[0].fence == 2
+
+
+def test_a_celery_worker_that_starts_again_goes_on_with_what_it_held(ledger: Ledger, clock: FakeClock) -> None:
+    """Its earlier lives' claims are given back and named; its own and those of others are left alone."""
+    session = under_way(ledger, 4)
+    mine = Holder("celery@here", "life-2")
+    names = ["celery@here/life-1/1", mine.name, "celery@hereafter/life-1/1", "celery@here/life-0/77"]
+    for ordinal, name in enumerate(names):
+        hold_as(ledger, WorkKey(session, ordinal), name)
+
+    with ledger.write() as tx:
+        assert work.left_behind(tx, mine) == [WorkKey(session, 0), WorkKey(session, 3)]
+        assert work.left_behind(tx, mine) == []
+
+    claimed(ledger, WorkKey(session, 0))
+
+
+def test_patience_is_short_when_no_message_waits(ledger: Ledger, clock: FakeClock) -> None:
+    """Then what stands still has lost its message; it doubles all the same."""
+    key = WorkKey(under_way(ledger, 1), 0)
+    clock.pass_by(GRACE_WHEN_IDLE)
+
+    with ledger.write() as tx:
+        assert work.overdue(tx) == []
+        assert work.overdue(tx, grace=GRACE_WHEN_IDLE) == [key]
+        assert work.overdue(tx, grace=GRACE_WHEN_IDLE) == []

@@ -34,18 +34,19 @@ class Plain:
 
     def start_worker(self) -> None:
         """Start the Celery worker."""
+        command = [
+            sys.executable, "-m", "celery", "-A", "support.plain_app:app", "worker", "-c", "2", "-E", "-l", "WARNING",
+            "--without-gossip", "--without-mingle", "-Q", "daywork.steps,daywork.control,daywork.periodic",
+        ]  # fmt: skip
         with (self.directory / "worker.log").open("ab") as log:
             self.worker = subprocess.Popen(
-            [
-                sys.executable, "-m", "celery", "-A", "support.plain_app:app", "worker", "-c", "2", "-E", "-l", "WARNING",
-                "--without-gossip", "--without-mingle", "-Q", "daywork.steps,daywork.control,daywork.periodic",
-            ],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def kill_worker(self) -> None:
         """Kill the Celery worker and its children at once."""

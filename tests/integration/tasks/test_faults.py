@@ -198,3 +198,22 @@ def test_two_reconcilers_at_once_are_harmless(plain: Any) -> None:
 
     plain.start_worker()
     assert plain.wait_until_final(session) is SessionStatus.SUCCESS
+
+
+def test_a_celery_worker_that_is_killed_and_started_again_goes_on_by_itself(plain: Any) -> None:
+    """Claims of its earlier life are taken over when it is ready, and lost messages once nothing waits any more."""
+    plain.start_worker()
+    session = submit(plain.services, 40)
+    plain.services.dispatch.drive([WorkKey(session, SESSION)])
+    wait_for(lambda: ended_steps(plain, session).get(Step.ASSUME_ROLE, 0) >= 5, seconds=30)
+
+    plain.kill_worker()
+    plain.start_worker()
+
+    def ended() -> bool:
+        plain.app.send_task("periodic.reconcile", queue="daywork.periodic")
+        return bool(plain.status(session).is_final)
+
+    wait_for(ended, seconds=60, every=1)
+    assert plain.status(session) is SessionStatus.SUCCESS
+    assert ended_steps(plain, session) == {str(step): 40 for step in RESOURCE_STEPS}
