@@ -1,4 +1,4 @@
-"""Who is compared: raw Celery, and ours on SQLite and on PostgreSQL. Each brings one session of no-op steps to its end."""
+"""Who is compared: raw Celery, and ours on SQLite and on PostgreSQL. Each brings one no-op session to its end."""
 
 from __future__ import annotations
 

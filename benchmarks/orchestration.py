@@ -1,7 +1,7 @@
 """Orchestration side by side: raw Celery's chord of chains against ours with the ledger on.
 
-Contenders take turns, each run with servers and Celery workers of its own; figures are medians, ratios are to raw Celery
-of the same round. Processor time counts every process: the publisher, Celery workers with their children, servers.
+Contenders take turns, each run with servers and Celery workers of its own; figures are medians, ratios are to raw
+Celery of the same round. Processor time counts every process: publisher, Celery workers with their children, servers.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ def compare(names: Sequence[str], counts: Sequence[int], rounds: int) -> list[Ru
     for number in range(rounds):
         for count in counts:
             for name in names:
-                with tempfile.TemporaryDirectory(prefix="daywork-bench-") as folder:
-                    with CONTENDERS[name](Path(folder)) as contender:
-                        before = contender.stage.processor_seconds()
-                        seconds = contender.run(count)
-                        spent = contender.stage.processor_seconds() - before
+                with (
+                    tempfile.TemporaryDirectory(prefix="daywork-bench-") as folder,
+                    CONTENDERS[name](Path(folder)) as contender,
+                ):
+                    before = contender.stage.processor_seconds()
+                    seconds = contender.run(count)
+                    spent = contender.stage.processor_seconds() - before
                 runs.append(Run(name, count, number, round(seconds, 3), round(spent, 3)))
                 print(f"{name}, {count} resources: {seconds:.2f} s, processor {spent:.2f} s", flush=True)
     return runs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,10 +55,8 @@ def _answers(client: redis.Redis) -> bool:
         return False
 
 
-def wait_for(condition, *, seconds: float, every: float = 0.05) -> None:  # type: ignore[no-untyped-def]
+def wait_for(condition: Callable[[], object], *, seconds: float, every: float = 0.05) -> None:
     """Wait until a condition holds. Raises `TimeoutError` when it does not in time."""
-    import time
-
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
