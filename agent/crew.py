@@ -18,7 +18,7 @@ _Item = TypeVar("_Item")
 #: How often whoever waits for the crew looks whether it shall stop, in seconds.
 _LOOK: Final = 0.1
 #: How long the members get to end by themselves when the crew is dismissed.
-_PARTING: Final = 0.5
+_PARTING: Final = 0.3
 
 
 class Cancelled(Exception):

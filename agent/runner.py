@@ -51,6 +51,7 @@ _SECOND_WAY: Final = 60.0
 #: Seconds for which the agent tries, at least, to learn whether its order has been done already.
 _KNOWN_RESULT: Final = 60.0
 _SEE_ROLE: Final = "Check that the worker's role may read its orders, and that its network reaches S3, SQS and STS"
+_SEE_USER_DATA: Final = "Start agents by the user data that the control plane writes"
 
 
 class Machine(Protocol):
@@ -129,9 +130,7 @@ class Runner:
         try:
             return parse_user_data(self._means.machine.user_data())
         except ValueError as error:
-            raise _Ended(
-                f"unusable user data: {error}", "Start agents by the user data that the control plane writes"
-            ) from None
+            raise _Ended(f"unusable user data: {error}", _SEE_USER_DATA) from None
 
     @staticmethod
     def _user_id(channel: Channel, identity: Identity) -> str:

@@ -36,7 +36,7 @@ from agent.repository.writer import Stored, Writer
 _LEAST_KNOWN: Final = 128 * 1024
 _MOST_KNOWN: Final = 4 * 1024 * 1024
 #: Seconds that the last deeds of a job may hold up its end.
-_PARTING: Final = 0.5
+_PARTING: Final = 0.3
 
 
 def run(context: JobContext, job: BackupJob, means: Means | None = None) -> JobResult:

@@ -18,7 +18,7 @@ from agent.repository.s3 import open_s3
 
 
 def repository_of(context: JobContext, ref: RepositoryRef, *, create: bool) -> Repository:
-    """Open the job's repository through its role."""
+    """Open the job's repository through its role. Raises `RepositoryError`, botocore's when the role is refused."""
     access = reach(
         context.session,
         region=ref.region,
@@ -26,6 +26,8 @@ def repository_of(context: JobContext, ref: RepositoryRef, *, create: bool) -> R
         session_name=context.worker_id,
         endpoint_url=context.endpoint_url,
     )
+    # A role that cannot be taken is told as that, not as a store that does not answer.
+    access.keys()
     return open_repository(open_s3(ref.url, access), Kms(access, ref.kms_key), create=create)
 
 

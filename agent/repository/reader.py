@@ -18,8 +18,8 @@ from agent.repository.maps import CHECK, SEGMENT, Segment, decode_segment, segme
 from agent.repository.pack import END, PackReader, PackTable, read_table
 from agent.repository.repository import Repository
 
-#: Blocks whose places are held in memory at a time (1 TiB of them). Within a window each pack is read once.
-WINDOW: Final = 2 * 1024 * 1024
+#: Blocks whose places are held in memory at a time (512 GiB of them). Within a window each pack is read once.
+WINDOW: Final = 1024 * 1024
 #: A pack of which fewer slots than this are needed is read in parts.
 _FEW: Final = 16
 #: Segments of one map object that are read with one call.

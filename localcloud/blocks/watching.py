@@ -25,7 +25,9 @@ class Watching:
             snapshot = backend.get_snapshot(volume.snapshot_id)
             _check_source(snapshot, volume)
             volume.kms_key_id = volume.kms_key_id or snapshot.kms_key_id
-            source = snapshot_record(snapshot).content
+            # A snapshot that was made while no block service ran (of an image, say) holds nothing.
+            record: SnapshotRecord | None = snapshot.__dict__.get("block_record")
+            source = None if record is None else record.content
         volume.block_record = VolumeRecord(
             content=self._store.create(source), life=VolumeLife(self._settings.volume.total_seconds(), self._clock)
         )

@@ -56,6 +56,7 @@ class Site:
     key: str
     data_role: str
     session: Session
+    repository_role: str | None = None
     numbers: Iterator[int] = field(default_factory=itertools.count)
     progress: list[tuple[int, int]] = field(default_factory=list)
 
@@ -66,8 +67,10 @@ class Site:
 
     @property
     def repository(self) -> RepositoryRef:
-        """The repository, reached with the worker's own role."""
-        return RepositoryRef(url=f"s3://{self.bucket}/main", region=REGION, kms_key=self.key)
+        """The repository, reached with the worker's own role unless there is one for it."""
+        return RepositoryRef(
+            url=f"s3://{self.bucket}/main", region=REGION, kms_key=self.key, role_arn=self.repository_role
+        )
 
     def context(self) -> JobContext:
         """Return what the runner gives a job."""
@@ -175,6 +178,34 @@ def test_blocks_of_another_account_are_backed_up_and_restored_with_documented_ri
     assert site.progress[-1][0] == site.progress[-1][1]
 
 
+def test_a_repository_in_another_account_is_reached_through_its_role(site: Site) -> None:
+    """The repository role holds what a writer needs and trusts the workers; the worker's own role holds none of it."""
+    snapshot = make_snapshot(site.ebs, blocks(0, 9), size=2, Tags=TAGS)
+    iam = site.cloud.admin("iam", site.home)
+    pattern = f"arn:aws:iam::{site.home}:role{tags.path_of(INSTALL)}*"
+    role = site.cloud.role(
+        site.home,
+        "repository",
+        trust=policies.workers_trust([(site.home, pattern)]),
+        policy=policies.repository_role(site.bucket, "main/", site.key),
+    )
+    own = policies.temporary_role(
+        install=INSTALL,
+        session=SESSION,
+        control_bucket="control",
+        report_queue_arn=f"arn:aws:sqs:{REGION}:{site.home}:reports",
+        repository=None,
+        roles=[site.data_role, role],
+    )
+    iam.put_role_policy(RoleName="worker", PolicyName="own", PolicyDocument=json.dumps(own))
+
+    with pytest.raises(JobFailed, match=r"may not use repo\.json"):
+        site.backup(snapshot)
+    result = replace(site, repository_role=role).backup(snapshot)
+
+    assert replace(site, repository_role=role).restore(result.detail["restorePoint"]) == blocks(0, 9)
+
+
 def test_an_incremental_reads_what_changed_and_stores_nothing_twice(site: Site) -> None:
     """Both points restore, each with its own bytes."""
     first_blocks = blocks(0, 1, 2, 3000)
@@ -237,6 +268,7 @@ def test_a_restore_point_is_written_last(site: Site) -> None:
     ("change", "said"),
     [
         ({"data_role": "arn:aws:iam::{production}:role/none"}, "AssumeRole was refused: AccessDenied"),
+        ({"repository_role": "arn:aws:iam::{home}:role/none"}, "AssumeRole was refused: AccessDenied"),
         ({"key": "arn:aws:kms:eu-west-1:{home}:key/11111111-1111-1111-1111-111111111111"}, "cannot be used"),
         ({"bucket": "no-such-bucket-{home}"}, "repo.json"),
     ],

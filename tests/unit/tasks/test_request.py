@@ -36,7 +36,7 @@ def request_of_step(eventer: Eventer) -> StepRequest:
     """Return a delivered task."""
     app = Celery("test", set_as_current=False)
 
-    @app.task(name="worker.launch", send_events=True)
+    @app.task(name="worker.launch", send_events=True, shared=False)
     def launch() -> str:
         return "done"
 
