@@ -41,7 +41,7 @@ deflake: $(READY) ## repeat the tests in new orders until one fails
 	while $(BIN)/pytest -q -x; do :; done
 
 bench: $(READY) ## measure side by side with peers (minutes)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.orchestration
 
 demo: $(READY) ## the main job, end to end, on this machine, in a throw-away directory
 	$(BIN)/python -m console.demo
