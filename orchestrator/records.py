@@ -32,10 +32,12 @@ def session_summary(tx: Transaction, session: sessions.Session) -> dict[str, Any
     table = schema.resources
     sums: Any = tx.execute(
         sa.select(
-            sa.func.coalesce(sa.func.sum(table.c.done), 0), sa.func.coalesce(sa.func.sum(table.c.total), 0)
+            sa.func.coalesce(sa.func.sum(table.c.done), 0),
+            sa.func.coalesce(sa.func.sum(table.c.total), 0),
+            sa.func.coalesce(sa.func.max(table.c.attempt), 1),
         ).where(table.c.session_id == session.id)
     ).one()
-    done, total = int(sums[0]), int(sums[1])
+    done, total, attempt = int(sums[0]), int(sums[1]), int(sums[2])
     begun = session.started_at
     until = session.ended_at or tx.now
     seconds = (until - begun).total_seconds() if begun else 0.0
@@ -52,7 +54,7 @@ def session_summary(tx: Transaction, session: sessions.Session) -> dict[str, Any
         "createdAt": _time(session.created_at),
         "startedAt": _time(session.started_at),
         "endedAt": _time(session.ended_at),
-        "attempt": 1,
+        "attempt": attempt,
         "progress": {
             "done": done,
             "total": total,
@@ -92,6 +94,7 @@ def session_record(tx: Transaction, session_id: str) -> dict[str, Any]:
                 "reason": one.reason,
                 "remedy": one.remedy,
                 "attempts": one.attempt,
+                "earlier": one.state.get("earlier", []),
                 "progress": {"done": one.done, "total": one.total, "unit": one.unit},
                 "startedAt": _time(one.started_at),
                 "endedAt": _time(one.ended_at),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
 import structlog
 
+from orchestrator import retry
 from orchestrator.errors import CloudError
 from orchestrator.fleet import endings
 from orchestrator.ledger import launches, schema, things, work, workers
@@ -19,6 +22,9 @@ from orchestrator.model.work import WorkKey
 from orchestrator.services import Services
 
 log = structlog.get_logger(__name__)
+
+#: Workers, or resources that wait, in one look at an account and Region: ten describing calls, whatever is going on.
+_MOST = 1000
 
 
 def watch(services: Services) -> None:
@@ -56,6 +62,8 @@ def _guarded(services: Services, access: Access, look: Callable[[Services, Acces
 
 
 def _workers(services: Services, access: Access, ids: list[str]) -> None:
+    if len(ids) > _MOST:
+        ids = random.sample(ids, _MOST)
     seen = services.cloud.compute(access).workers(ids=ids)
     with services.ledger.write() as tx:
         work.lock(tx, workers.units(tx, ids))
@@ -76,8 +84,12 @@ def _concerned(tx: Transaction, changed: dict[WorkKey, str]) -> list[WorkKey]:
     return [key for key in changed if key not in quiet]
 
 
-def _parked_things(tx: Transaction) -> dict[Access, dict[str, dict[str, WorkKey]]]:
-    """Return the snapshots and volumes that parked work waits for, by who may describe them."""
+#: What one resource waits for: the id of each snapshot or volume, and when it was made.
+Waiting = dict[WorkKey, dict[str, datetime]]
+
+
+def _parked_things(tx: Transaction) -> dict[Access, dict[str, Waiting]]:
+    """Return the snapshots and volumes that parked work waits for, by who may describe them and by kind."""
     table, parked = schema.cloud_things, schema.work
     rows = tx.rows(
         sa.select(
@@ -88,6 +100,7 @@ def _parked_things(tx: Transaction) -> dict[Access, dict[str, dict[str, WorkKey]
             table.c.role,
             table.c.session_id,
             table.c.ordinal,
+            table.c.created_at,
         )
         .select_from(
             table.join(parked, sa.and_(parked.c.session_id == table.c.session_id, parked.c.ordinal == table.c.ordinal))
@@ -99,33 +112,52 @@ def _parked_things(tx: Transaction) -> dict[Access, dict[str, dict[str, WorkKey]
             table.c.state == things.CREATED,
         )
     )
-    found: dict[Access, dict[str, dict[str, WorkKey]]] = defaultdict(lambda: {"snapshot": {}, "volume": {}})
+    found: dict[Access, dict[str, Waiting]] = defaultdict(lambda: {"snapshot": {}, "volume": {}})
     for row in rows:
         access = Access(account=row.account, region=row.region, role=row.role)
-        found[access][row.kind][row.cloud_id] = WorkKey(row.session_id, row.ordinal)
+        waiting = found[access][row.kind].setdefault(WorkKey(row.session_id, row.ordinal), {})
+        waiting[row.cloud_id] = row.created_at
     return found
 
 
-def _snapshots(services: Services, access: Access, wanted: dict[str, WorkKey]) -> None:
-    if not wanted:
-        return
-    states = {one.snapshot_id: one.state for one in services.cloud.compute(access).snapshots(ids=list(wanted))}
-    _wake_finished(services, wanted, {name for name, state in states.items() if state != "pending"})
+def _snapshots(services: Services, access: Access, wanted: Waiting) -> None:
+    chosen, ids = _some(wanted)
+    if ids:
+        seen = services.cloud.compute(access).snapshots(ids=ids)
+        _wake(services, chosen, {one.snapshot_id: one.state for one in seen}, unfinished="pending")
 
 
-def _volumes(services: Services, access: Access, wanted: dict[str, WorkKey]) -> None:
-    if not wanted:
-        return
-    states = {one.volume_id: one.state for one in services.cloud.compute(access).volumes(ids=list(wanted))}
-    _wake_finished(services, wanted, {name for name, state in states.items() if state != "creating"})
+def _volumes(services: Services, access: Access, wanted: Waiting) -> None:
+    chosen, ids = _some(wanted)
+    if ids:
+        seen = services.cloud.compute(access).volumes(ids=ids)
+        _wake(services, chosen, {one.volume_id: one.state for one in seen}, unfinished="creating")
 
 
-def _wake_finished(services: Services, wanted: dict[str, WorkKey], finished: set[str]) -> None:
-    """Wake the work whose things are all finished."""
-    waiting = {key for name, key in wanted.items() if name not in finished}
-    ready = {key for name, key in wanted.items() if name in finished} - waiting
+def _some(wanted: Waiting) -> tuple[Waiting, list[str]]:
+    """Return as many of the waiting resources as one look may be about, and all their ids.
+
+    They are drawn by lot: whoever is left out now is looked at in one of the next rounds.
+    """
+    keys = list(wanted)
+    if len(keys) > _MOST:
+        keys = random.sample(keys, _MOST)
+    chosen = {key: wanted[key] for key in keys}
+    return chosen, [name for waiting in chosen.values() for name in waiting]
+
+
+def _wake(services: Services, wanted: Waiting, states: Mapping[str, str], *, unfinished: str) -> None:
+    """Wake the work whose things are all finished, or one of whose things has failed or is gone."""
+    now = services.clock.now()
+
+    def is_over(waiting: dict[str, datetime]) -> bool:
+        shown = {name: states.get(name) for name in waiting}
+        gone = [name for name, state in shown.items() if state is None and now - waiting[name] >= retry.VISIBLE_WITHIN]
+        return bool(gone) or "error" in shown.values() or not {None, unfinished} & set(shown.values())
+
+    ready = [key for key, waiting in wanted.items() if is_over(waiting)]
     if not ready:
         return
     with services.ledger.write() as tx:
-        woken = work.signal(tx, sorted(ready))
+        woken = work.signal(tx, ready)
     services.dispatch.drive(woken)

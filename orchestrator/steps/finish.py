@@ -13,6 +13,7 @@ from orchestrator.ledger import journal, points, sessions, things, work
 from orchestrator.model.plan import SourceVolume
 from orchestrator.model.work import Done, Failed, Outcome, Park
 from orchestrator.ports import Compute, NewVolume
+from orchestrator.retry import VISIBLE_WITHIN
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember
 
@@ -80,7 +81,7 @@ def _restore_volume(services: Services, view: View, result: JobResult) -> Outcom
     if any(one.state == "error" for one in seen.values()):
         return Failed("a restored volume ended in an error", "See the volume's state in EC2, and its KMS key")
     if any(made not in seen or seen[made].state == "creating" for made in volumes.values()):
-        return _wait(services, view, "volume", "The restored volumes did not become available")
+        return _wait(services, view, "volume", set(volumes.values()) - set(seen))
     odd = _attach(compute, view, volumes)
     written = int(result.detail.get("bytesWritten", 0))
     detail = {
@@ -114,19 +115,22 @@ def _filled(services: Services, view: View, compute: Compute) -> Outcome | None:
     if broken := [one for one in states if one.state == "error"]:
         return Failed(f"snapshot {broken[0].snapshot_id} ended in an error: {broken[0].reason or 'no reason given'}")
     if len(states) < len(filled) or any(one.state != "completed" for one in states):
-        return _wait(services, view, "snapshot", "The restored snapshots were not completed")
+        lost = set(filled.values()) - {one.snapshot_id for one in states}
+        return _wait(services, view, "snapshot", lost)
     return None
 
 
-def _wait(services: Services, view: View, kind: str, late: str) -> Outcome:
-    """Park until `watch` has seen what is waited for, for a bounded time."""
+def _wait(services: Services, view: View, kind: str, unseen: set[str]) -> Outcome:
+    """Park until `watch` has seen what is waited for, for a bounded time; what stays `unseen` was deleted."""
     now, since = services.clock.now(), view.moment("finishingSince")
     if since is None:
         since = now
         with services.ledger.write() as tx:
             remember(tx, view, finishingSince=now.timestamp())
+    if unseen and now - since >= VISIBLE_WITHIN:
+        return Failed(f"{kind} {min(unseen)} does not exist any more", "Somebody deleted it; start the restore again")
     if now - since >= services.install.deadlines.source:
-        return Failed(f"{late} within {services.install.deadlines.source}", "See their state in EC2")
+        return Failed(f"the restored {kind}s were not ready within {services.install.deadlines.source}", "See EC2")
     return Park(kind, now + _LOOK_AGAIN)
 
 

@@ -15,11 +15,10 @@ from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Failed, Outcome, Park
 from orchestrator.ports import Compute, SnapshotView, Tags
+from orchestrator.retry import VISIBLE_WITHIN
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember
 
-#: A snapshot made a moment ago is not listed everywhere yet; until then its absence proves nothing.
-VISIBLE_WITHIN = timedelta(minutes=2)
 #: How long to wait before looking for what a call without an answer may have made.
 _AFTER_SILENCE = timedelta(seconds=15)
 _LOOK_AGAIN = timedelta(seconds=15)

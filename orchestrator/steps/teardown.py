@@ -22,7 +22,6 @@ from orchestrator.model.work import Again, Claim, Done, Outcome, Park
 from orchestrator.ports import Compute
 from orchestrator.services import Services
 from orchestrator.steps.assume_role import free_chain
-from orchestrator.steps.source import VISIBLE_WITHIN
 from orchestrator.steps.view import View, look
 
 log = structlog.get_logger(__name__)
@@ -192,7 +191,7 @@ def _unseen(
         if cloud_id not in known:
             _remove_found(services, view, compute, kind, cloud_id)
     now = services.clock.now()
-    return [one for one in intents if now - (one.intended_at or now) < VISIBLE_WITHIN]
+    return [one for one in intents if now - (one.intended_at or now) < retry.VISIBLE_WITHIN]
 
 
 def _remove_found(services: Services, view: View, compute: Compute, kind: str, cloud_id: str) -> None:

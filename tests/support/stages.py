@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.engine import Engine
 
 from orchestrator.ledger import schema
@@ -14,7 +15,17 @@ from orchestrator.ledger.store import make_engine
 from support.clock import FakeClock
 from support.stage import Stage
 
-__all__ = ["ledger_in_memory", "make_stage", "stage"]
+__all__ = ["ledger_in_memory", "make_stage", "plain_logs", "stage"]
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Log to stdout in plain lines: structlog's own default draws every local variable of every exception."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer(key_order=["event"])]
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

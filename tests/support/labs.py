@@ -1,0 +1,238 @@
+"""Two laboratories for one exam: the fake cloud, and the real adapters on the embedded cloud. Same words for both."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from agent.protocol import Report
+from orchestrator import tags
+from orchestrator.aws.cloud import AwsCloud
+from orchestrator.errors import (
+    AccessDenied,
+    Ambiguous,
+    CloudError,
+    NoCapacity,
+    QuotaExceeded,
+    Throttled,
+    WrongRequest,
+)
+from orchestrator.model.plan import Access, TemporaryRole
+from orchestrator.ports import Cloud, LaunchCall, Reports
+from orchestrator.services import Install
+from support import install as values
+from support.clock import FakeClock
+from support.fakes.cloud import FakeCloud
+from support.fakes.world import World
+from support.seeded import World as Seeded, seeded_world
+from support.servers import wait_for
+
+HOME, FIRST = values.HOME, values.A
+
+#: What AWS says, and the class that it has to arrive as.
+CODES: dict[str, type[CloudError]] = {
+    "RequestLimitExceeded": Throttled,
+    "InsufficientInstanceCapacity": NoCapacity,
+    "VcpuLimitExceeded": QuotaExceeded,
+    "UnauthorizedOperation": AccessDenied,
+    "InternalError": Ambiguous,
+    "InvalidAMIID.Malformed": WrongRequest,
+}
+
+_numbers = itertools.count(1)
+
+
+class Lab(Protocol):
+    """What a test of a port may ask for beside the port itself."""
+
+    install: Install
+    cloud: Cloud
+
+    def access(self, account: str, purpose: str) -> Access:
+        """Return the access of a registered role."""
+
+    def wrong_cloud(self) -> Cloud:
+        """Return a cloud that knows a wrong external id for every account."""
+
+    def source(self, account: str, **marks: str) -> str:
+        """Add a running instance with a root volume and a data volume; return its id."""
+
+    def call(self, account: str, *, count: int = 1, **changes: Any) -> LaunchCall:
+        """Return a launch call that this account can carry out, with a token of its own."""
+
+    def refuse(self, operation: str, code: str) -> None:
+        """Have the next call of an operation refused with AWS's code."""
+
+    def lose_answer(self, operation: str) -> None:
+        """Have the next call of an operation take effect and its answer lost."""
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let time pass until a condition holds."""
+
+    def reports(self) -> Reports:
+        """Return the report queue."""
+
+    def send(self, report: Report) -> str:
+        """Send a report as a worker does; return the sender that the queue attaches."""
+
+    def trash(self) -> None:
+        """Send something that is no report."""
+
+
+def temporary_role(path: str = "/daywork/test/") -> TemporaryRole:
+    """Return a temporary role with a name of its own."""
+    return TemporaryRole(name=f"dw-contract-{next(_numbers)}", path=path, account=HOME, region=values.REGION)
+
+
+class FakeLab:
+    """The fake."""
+
+    def __init__(self) -> None:
+        """Furnish a world."""
+        self.clock = FakeClock()
+        self.world = World(self.clock)
+        values.furnish(self.world)
+        self.install = values.install()
+        self.cloud: Cloud = FakeCloud(self.world, self.install, values.EXTERNAL_IDS.get)
+
+    def access(self, account: str, purpose: str) -> Access:
+        """See `Lab`."""
+        role = values.arn(account, f"Daywork{purpose[0].upper()}{purpose[1:]}")
+        return Access(account=account, region=values.REGION, role=role)
+
+    def wrong_cloud(self) -> Cloud:
+        """See `Lab`."""
+        return FakeCloud(self.world, self.install, lambda _: "wrong")
+
+    def source(self, account: str, **marks: str) -> str:
+        """See `Lab`."""
+        return self.world.add_instance(account, values.REGION, 1, 1, tags=marks).id
+
+    def call(self, account: str, *, count: int = 1, **changes: Any) -> LaunchCall:
+        """See `Lab`."""
+        del account
+        changes.setdefault("profile", "DayworkWorker")
+        return _call(self.install, "subnet-production-a-1", "sg-production-a", count=count, **changes)
+
+    def refuse(self, operation: str, code: str) -> None:
+        """See `Lab`."""
+        self.world.script.fail(operation, CODES[code](f"{code}: refused", code=code))
+
+    def lose_answer(self, operation: str) -> None:
+        """See `Lab`."""
+        self.world.script.fail(operation, Ambiguous("no answer"), after=True)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """See `Lab`."""
+        for _ in range(100):
+            if condition():
+                return
+            self.clock.pass_by(timedelta(seconds=5))
+        raise TimeoutError("the condition did not come true")
+
+    def reports(self) -> Reports:
+        """See `Lab`."""
+        return FakeCloud(self.world, self.install, values.EXTERNAL_IDS.get).reports()
+
+    def send(self, report: Report) -> str:
+        """See `Lab`."""
+        from support.fakes.agent import Agents
+
+        Agents(self.world).post(report, report.user_id)
+        return report.user_id
+
+    def trash(self) -> None:
+        """See `Lab`. The fake queue holds reports only, so there is nothing to do."""
+
+
+class EmbeddedLab:
+    """The real adapters on the embedded cloud, with the rights that the role documents give."""
+
+    _OPERATIONS: ClassVar = {
+        "launch": "ec2:RunInstances",
+        "make_snapshots": "ec2:CreateSnapshots",
+        "make_volume": "ec2:CreateVolume",
+        "terminate": "ec2:TerminateInstances",
+    }
+
+    def __init__(self, seeded: Seeded) -> None:
+        """Take the seeded cloud."""
+        self.seeded = seeded
+        self.install = seeded.install
+        self.cloud: Cloud = seeded.product
+
+    def access(self, account: str, purpose: str) -> Access:
+        """See `Lab`."""
+        return self.seeded.access(account, purpose)
+
+    def wrong_cloud(self) -> Cloud:
+        """See `Lab`."""
+        return AwsCloud(install=self.install, external_id=lambda _: "wrong-external-id")
+
+    def source(self, account: str, **marks: str) -> str:
+        """See `Lab`."""
+        return self.seeded.source(account, **marks)
+
+    def call(self, account: str, *, count: int = 1, **changes: Any) -> LaunchCall:
+        """See `Lab`."""
+        subnet, group = self.seeded.network(account)
+        if "profile" not in changes:
+            access = self.access(account, "backup")
+            changes["profile"] = self.cloud.roles(access).worker_profile(self.seeded.role(account, "worker"))[0]
+        return _call(self.install, subnet, group, count=count, **changes)
+
+    def refuse(self, operation: str, code: str) -> None:
+        """See `Lab`."""
+        self.seeded.cloud.fault(self._OPERATIONS[operation], "error", code=code, times=1)
+
+    def lose_answer(self, operation: str) -> None:
+        """See `Lab`."""
+        self.seeded.cloud.fault(self._OPERATIONS[operation], "reset-after", times=1)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """See `Lab`."""
+        wait_for(condition, seconds=20, every=0.02)
+
+    def reports(self) -> Reports:
+        """See `Lab`."""
+        return self.seeded.product.reports()
+
+    def _sqs(self) -> Any:
+        return self.seeded.cloud.admin("sqs", HOME)
+
+    def send(self, report: Report) -> str:
+        """See `Lab`. It is sent by an administrator here: who sent it is the queue's word, not the report's."""
+        self._sqs().send_message(QueueUrl=self.install.report_queue, MessageBody=report.to_json())
+        sts = self.seeded.cloud.admin("sts", HOME)
+        return str(sts.get_caller_identity()["UserId"])
+
+    def trash(self) -> None:
+        """See `Lab`."""
+        for body in ("not json", '{"kind":"ready"}', "[]"):
+            self._sqs().send_message(QueueUrl=self.install.report_queue, MessageBody=body)
+
+
+def _call(install: Install, subnet: str, group: str, *, count: int, **changes: Any) -> LaunchCall:
+    number = next(_numbers)
+    base: dict[str, Any] = {
+        "token": f"contract-{number}",
+        "count": count,
+        "instance_type": "c5.large",
+        "image": install.worker_image,
+        "subnet": subnet,
+        "security_groups": (group,),
+        "user_data": "#!/bin/sh\n",
+        "tags": tags.session_tags(install.id, f"s-contract-{number}"),
+    }
+    return LaunchCall(**{**base, **changes})
+
+
+@contextmanager
+def embedded_lab(directory: Path) -> Iterator[EmbeddedLab]:
+    """Run an embedded cloud and return the laboratory on it."""
+    with seeded_world(directory, accounts=2, instances=0) as seeded:
+        yield EmbeddedLab(seeded)

@@ -1,0 +1,117 @@
+"""Automatic retry: only what failed, in the same session, with the same temporary role."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from support.expectations import assert_nothing_left, record, statuses
+from support.fakes.agent import Manners
+from support.install import A, B
+from support.scenarios import hurry
+from support.stage import Stage
+
+from orchestrator import tags
+
+
+def begin(stage: Stage, attempts: int = 3, delay: int = 60) -> str:
+    """Submit a backup of two instances that may be tried again."""
+    hurry(stage)
+    return stage.submit(
+        stage.instance(A), stage.instance(B), retry={"attempts": attempts, "delay": delay}, mode="backup"
+    )
+
+
+def test_a_failed_resource_is_tried_again_with_a_new_worker_and_the_same_role(stage: Stage) -> None:
+    """The first attempt of one resource fails; the second succeeds."""
+    session = begin(stage)
+    stage.run_until(lambda: len(stage.agents.lives) == 2)
+    first = next(iter(stage.agents.lives))
+    stage.agents.manners_of[first] = Manners(outcome="failed", work=timedelta(seconds=5))
+
+    stage.run(session)
+
+    shown = record(stage, session)
+    assert shown["status"] == "success"
+    assert sorted(one["attempts"] for one in shown["resources"]) == [1, 2]
+    helped = next(one for one in shown["resources"] if one["attempts"] == 2)
+    assert {step["attempt"] for step in helped["steps"]} == {1, 2}
+    assert helped["worker"]["instanceId"] != first
+    assert shown["attempt"] == 2
+    assert [one["reason"] for one in helped["earlier"]] == ["a block could not be read"]
+    assert stage.world.script.count("create_role") == 1
+    assert len([one for one in stage.world.instances.values() if one.tags.get(tags.SESSION) == session]) == 3
+    assert_nothing_left(stage, session)
+
+
+def test_the_delay_is_kept_and_nothing_is_held_meanwhile(stage: Stage) -> None:
+    """Ten minutes with no worker, no snapshot and no order of the failed attempt."""
+    session = begin(stage, attempts=2, delay=600)
+    stage.agents.manners.outcome = "failed"
+    stage.run_until(lambda: all(one.attempt == 2 for one in stage.resources(session)))
+    began = stage.clock.now()
+    stage.agents.manners.outcome = "success"
+
+    assert not list(stage.world.alive(daywork_session=session))
+    assert not stage.world.snapshots
+    assert not stage.world.bucket
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 2
+    assert stage.clock.now() - began >= timedelta(minutes=9)
+    assert_nothing_left(stage, session)
+
+
+def test_the_last_attempt_ends_it(stage: Stage) -> None:
+    """Three failures of three allowed attempts."""
+    session = begin(stage)
+    stage.agents.manners.outcome = "failed"
+
+    stage.run(session)
+
+    shown = record(stage, session)
+    assert shown["status"] == "failed"
+    assert [one["attempts"] for one in shown["resources"]] == [3, 3]
+    assert {one["reason"] for one in shown["resources"]} == {"a block could not be read"}
+    assert_nothing_left(stage, session)
+
+
+def test_a_stop_between_two_attempts_ends_the_session(stage: Stage) -> None:
+    """The resource waits for its next attempt; it never begins, and the earlier reason is still told."""
+    session = begin(stage, attempts=5, delay=3600)
+    stage.agents.manners.outcome = "failed"
+    stage.run_until(lambda: all(one.attempt == 2 for one in stage.resources(session)))
+
+    stage.stop(session)
+    stage.run(session)
+
+    assert statuses(stage, session) == ["stopped"] * 2
+    assert all("a block could not be read" in (one.reason or "") for one in stage.resources(session))
+    assert_nothing_left(stage, session)
+
+
+def test_messages_of_an_earlier_attempt_do_nothing(stage: Stage) -> None:
+    """Everything is delivered twice, and every message of the past once more at the end of each attempt."""
+    stage.twice = stage.nested = True
+    session = begin(stage)
+    stage.agents.manners.outcome = "failed"
+    stage.run_until(lambda: any(one.attempt == 2 for one in stage.resources(session)))
+    stage.agents.manners.outcome = "success"
+    for message, _ in list(stage.delivered):
+        stage.deliver(message)
+
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 2
+    assert_nothing_left(stage, session)
+
+
+def test_a_refused_resource_is_not_tried_again(stage: Stage) -> None:
+    """Planning says no: there is nothing to try."""
+    hurry(stage)
+    session = stage.submit(f"{A}/eu-west-1/i-00000000000000bad", retry={"attempts": 3, "delay": 0})
+
+    stage.run(session)
+
+    assert [one.attempt for one in stage.resources(session)] == [1]
+    assert statuses(stage, session) == ["failed"]
+    assert_nothing_left(stage, session)

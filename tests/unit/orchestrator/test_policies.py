@@ -1,0 +1,127 @@
+"""IAM documents: structure, size, and no star where it can be narrower."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator import policies
+from orchestrator.errors import WrongRequest
+
+HOME = "111111111111"
+QUEUE = f"arn:aws:sqs:eu-west-1:{HOME}:reports"
+KEY = f"arn:aws:kms:eu-west-1:{HOME}:key/1"
+WORKER = "arn:aws:iam::222222222222:role/DayworkWorker"
+
+
+def data_roles(count: int) -> list[str]:
+    """Return the data roles of so many accounts."""
+    return [f"arn:aws:iam::{number:012d}:role/DayworkData" for number in range(count)]
+
+
+def temporary(roles: int = 2, repository: bool = True) -> policies.Document:  # noqa: FBT001, FBT002 - a builder
+    """Return a temporary role's policy."""
+    return policies.temporary_role(
+        install="test",
+        session="s-1",
+        control_bucket="control",
+        report_queue_arn=QUEUE,
+        repository=("repository", "main", KEY) if repository else None,
+        roles=data_roles(roles),
+    )
+
+
+DOCUMENTS = {
+    "temporary": temporary(),
+    "worker": policies.worker_role(
+        install="test", control_bucket="control", report_queue_arn=QUEUE, repository=None, repository_role_arn=WORKER
+    ),
+    "data": policies.data_role("test"),
+    "backup": policies.backup_role(install="test", worker_role_arn=WORKER),
+    "restore": policies.restore_role(install="test", worker_role_arn=WORKER),
+    "repository": policies.repository_role("repository", "main", KEY),
+}
+
+#: Calls that AWS lets nobody limit to a resource.
+DESCRIBING = ("ec2:Describe", "iam:List")
+
+
+def statements(document: policies.Document) -> list[dict[str, Any]]:
+    """Return a document's statements."""
+    return list(document["Statement"])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_nothing_is_allowed_on_everything_but_describing(name: str) -> None:
+    """A star resource stands with calls that take no other."""
+    for one in statements(DOCUMENTS[name]):
+        if "*" in one["Resource"]:
+            assert all(action.startswith(DESCRIBING) for action in one["Action"]), one
+        assert not [action for action in one["Action"] if "*" in action], one
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_have_a_version_sids_of_their_own_and_fit(name: str) -> None:
+    """AWS refuses a Sid that stands twice."""
+    document = DOCUMENTS[name]
+    sids = [one["Sid"] for one in statements(document)]
+
+    assert document["Version"] == "2012-10-17"
+    assert len(sids) == len(set(sids))
+    assert len(json.dumps(document, separators=(",", ":"))) <= policies.INLINE_LIMIT
+
+
+def test_a_worker_reaches_its_own_orders_alone() -> None:
+    """The key ends with its own name."""
+    for one in statements(temporary()):
+        if one["Sid"] in ("OwnOrder", "OwnResult"):
+            assert all("/${aws:userid}." in place for place in one["Resource"])
+
+
+def test_a_temporary_role_assumes_the_roles_of_its_session_and_no_other() -> None:
+    """Named one by one; none at all when there are none."""
+
+    def assumed(document: policies.Document) -> list[str]:
+        return [arn for one in statements(document) if "sts:AssumeRole" in one["Action"] for arn in one["Resource"]]
+
+    assert assumed(temporary(3)) == sorted(data_roles(3))
+    assert assumed(temporary(0)) == []
+
+
+def test_blocks_are_limited_to_the_sessions_own_snapshots() -> None:
+    """By install and session."""
+    blocks = next(one for one in statements(temporary()) if one["Sid"] == "Blocks")
+
+    assert blocks["Condition"]["StringEquals"] == {
+        "aws:ResourceTag/daywork:install": "test",
+        "aws:ResourceTag/daywork:session": "s-1",
+    }
+
+
+def test_a_session_over_too_many_accounts_is_refused_with_the_remedy() -> None:
+    """More than a hundred fit, three hundred do not."""
+    temporary(120)
+    with pytest.raises(WrongRequest, match="AWS takes 10240") as caught:
+        temporary(300)
+    assert "fewer accounts" in caught.value.remedy
+
+
+def test_only_the_deployment_role_makes_roles_and_only_under_our_path() -> None:
+    """With the boundary when one is configured."""
+    document = policies.worker_deployment_role(install="test", account=HOME, boundary="arn:aws:iam::1:policy/b")
+    making = next(one for one in statements(document) if "iam:CreateRole" in one["Action"])
+
+    assert making["Resource"] == [f"arn:aws:iam::{HOME}:role/daywork/test/*"]
+    assert making["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": "arn:aws:iam::1:policy/b"}}
+    for name in ("backup", "restore", "worker", "temporary", "data"):
+        assert "iam:CreateRole" not in json.dumps(DOCUMENTS[name])
+
+
+def test_trust_asks_for_the_external_id_and_workers_trust_ec2_alone() -> None:
+    """Nobody else can choose a worker's session name."""
+    asked = policies.operation_trust("arn:aws:iam::1:user/control", "an-id")["Statement"][0]
+
+    assert asked["Condition"] == {"StringEquals": {"sts:ExternalId": "an-id"}}
+    assert policies.ec2_trust()["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
