@@ -10,8 +10,10 @@ import base64
 import binascii
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,7 +134,14 @@ def _flower(stack: Stack) -> Iterator[tuple[str, bytes]]:
     pages += [f"/worker/{name}" for name in sorted(workers)]
     yield "Flower's list of tasks", json.dumps(tasks).encode()
     for page in pages:
-        yield f"Flower's page {page}", _without_forms_own_token(fetch(base + page))
+        try:
+            shown = fetch(base + page)
+        except urllib.error.HTTPError as error:
+            # Flower has no page of a Celery worker that was killed, and started again under another name.
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+            shown = error.read()
+        yield f"Flower's page {page}", _without_forms_own_token(shown)
 
 
 def flower_tasks(stack: Stack) -> list[dict[str, Any]]:
