@@ -60,8 +60,11 @@ def test_a_stopped_database_is_unavailable_until_it_is_back(on_server: Ledger, s
     assert look(on_server) >= 2
 
 
-def test_a_crashed_database_keeps_what_it_committed(on_server: Ledger, server: Postgres) -> None:
+def test_a_crashed_database_keeps_what_it_committed(
+    on_server: Ledger, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A claim that was given is still given after the crash: nobody else gets its fence."""
+    monkeypatch.setattr(store, "IDLE", timedelta(0))
     key = WorkKey(under_way(on_server, 1, name="crash"), 0)
     held = claimed(on_server, key)
 
