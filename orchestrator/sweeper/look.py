@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
@@ -69,45 +70,35 @@ def _try(services: Services, result: Look, kind: str, access: Access | None) -> 
     result.places.append((kind, access.account, access.region))
 
 
+def _tagged(kind: str, access: Access, name: str, marks: Mapping[str, str], made_at: datetime | None = None) -> Seen:
+    """Return something whose tags say which session made it."""
+    return Seen(
+        kind=kind,
+        account=access.account,
+        region=access.region,
+        name=name,
+        session=marks.get(tags.SESSION),
+        role=access.role,
+        made_at=made_at,
+    )
+
+
 def _instances(services: Services, access: Access) -> Iterator[Seen]:
     for one in services.cloud.compute(access).workers():
         if one.state not in _GONE:
-            yield Seen(
-                kind="instance",
-                account=access.account,
-                region=access.region,
-                name=one.instance_id,
-                session=one.tags.get(tags.SESSION),
-                role=access.role,
-                made_at=one.launched_at,
-            )
+            yield _tagged("instance", access, one.instance_id, one.tags, one.launched_at)
 
 
 def _snapshots(services: Services, access: Access) -> Iterator[Seen]:
     for one in services.cloud.compute(access).snapshots(tags={tags.INSTALL: services.install.id}):
-        yield Seen(
-            kind="snapshot",
-            account=access.account,
-            region=access.region,
-            name=one.snapshot_id,
-            session=one.tags.get(tags.SESSION),
-            role=access.role,
-            made_at=one.started_at,
-        )
+        yield _tagged("snapshot", access, one.snapshot_id, one.tags, one.started_at)
 
 
 def _volumes(services: Services, access: Access) -> Iterator[Seen]:
     for one in services.cloud.compute(access).volumes(tags={tags.INSTALL: services.install.id}):
         # A volume in use is a worker's own disk and goes with it, or a restored one that somebody works with.
         if one.state in ("available", "error"):
-            yield Seen(
-                kind="volume",
-                account=access.account,
-                region=access.region,
-                name=one.volume_id,
-                session=one.tags.get(tags.SESSION),
-                role=access.role,
-            )
+            yield _tagged("volume", access, one.volume_id, one.tags)
 
 
 def _roles(services: Services, access: Access) -> Iterator[Seen]:
