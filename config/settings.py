@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     worker_image: str | None = None
     agent_url: str = ""
     agent_sha256: str = ""
+    session_workers: Annotated[int, Field(ge=1)] | None = None
     source_seconds: Seconds = 12 * 3600
+    queue_seconds: Seconds = 24 * 3600
     launch_seconds: Seconds = 30 * 60
     boot_seconds: Seconds = 5 * 60
     heartbeat_seconds: Seconds = 2 * 60

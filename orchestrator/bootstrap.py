@@ -48,8 +48,10 @@ def make_install(settings: Settings) -> Install:
         boundary=settings.permissions_boundary,
         agent_start=start,
         worker_image=settings.worker_image,
+        session_workers=settings.session_workers,
         deadlines=Deadlines(
             source=timedelta(seconds=settings.source_seconds),
+            queue=timedelta(seconds=settings.queue_seconds),
             launch=timedelta(seconds=settings.launch_seconds),
             boot=timedelta(seconds=settings.boot_seconds),
             heartbeat=timedelta(seconds=settings.heartbeat_seconds),
@@ -93,12 +95,15 @@ def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch
     """Wire the real thing."""
     # boto3 takes most of a second: a command that only reads the ledger imports this module without it
     from orchestrator.aws.cloud import AwsCloud
+    from orchestrator.limiter import RedisLimiter
 
     ledger = make_ledger(settings)
     install = make_install(settings)
+    limiter = RedisLimiter(settings.result_url or settings.broker_url, install.id)
     return Services(
         ledger=ledger,
-        cloud=AwsCloud(install=install, external_id=external_ids(ledger)),
+        cloud=AwsCloud(install=install, external_id=external_ids(ledger), limiter=limiter),
+        limiter=limiter,
         dispatch=ForgivingDispatch(make_dispatch(ledger)),
         clock=ledger.clock,
         install=install,
@@ -117,6 +122,9 @@ def make_basics(settings: Settings, ledger: Ledger) -> AwsBasics:
 
 def make_reports(settings: Settings, ledger: Ledger) -> Reports:
     """Return the report queue, for the listener."""
-    from orchestrator.aws.cloud import AwsCloud
+    from orchestrator.aws.credentials import Identities
+    from orchestrator.aws.reports import AwsReports
 
-    return AwsCloud(install=make_install(settings), external_id=external_ids(ledger)).reports()
+    install = make_install(settings)
+    identities = Identities(install=install.id, region=install.control_region, external_id=external_ids(ledger))
+    return AwsReports(identities, install)

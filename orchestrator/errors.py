@@ -14,6 +14,7 @@
         │   ├── Ambiguous         no answer: it may have happened
         │   ├── NotVisibleYet     made a moment ago, not seen everywhere yet
         │   ├── NoCapacity        AWS has none of this type here now
+        │   │   └── NoAddresses   the subnet has no free address
         │   └── QuotaExceeded     the account's limit is reached
         └── Permanent             will not work until somebody changes something
             ├── AccessDenied      a right is missing
@@ -107,6 +108,10 @@ class NotVisibleYet(Retryable):
 
 class NoCapacity(Retryable):
     """AWS has no machine of this type in this place at the moment."""
+
+
+class NoAddresses(NoCapacity):
+    """The subnet has no free address, whatever the type."""
 
 
 class QuotaExceeded(Retryable):

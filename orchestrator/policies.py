@@ -229,6 +229,7 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
             {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
         ),
         _allow("Terminate", ["ec2:TerminateInstances"], ["arn:aws:ec2:*:*:instance/*"], ours),
+        _allow("ReadConsoles", ["ec2:GetConsoleOutput"], ["arn:aws:ec2:*:*:instance/*"], ours),
         _allow("Pass", ["iam:PassRole"], passed, {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
     ]
 

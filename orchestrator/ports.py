@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from agent.protocol import Order, Report
@@ -157,6 +157,9 @@ class Compute(Protocol):
     def volumes(self, *, ids: Sequence[str] = (), tags: Tags | None = None) -> list[VolumeView]:
         """Describe volumes by ids or by tags; those that do not exist are left out."""
 
+    def console_output(self, instance_id: str) -> str:
+        """Return the last lines that an instance has written to its console; empty while there are none."""
+
     def attach_volume(self, volume_id: str, instance_id: str, device: str) -> None:
         """Attach an available volume; attached there already is success. Raises `Missing`, `WrongRequest`."""
 
@@ -277,6 +280,22 @@ class Dispatch(Protocol):
 
     def terminate(self, account: str, region: str) -> None:
         """Have the workers of an account and Region that have nothing left to do terminated soon."""
+
+
+class Limiter(Protocol):
+    """How fast AWS may be called: token buckets for each account, Region and API, shared by all processes.
+
+    Losing what it knows costs a few throttled calls and nothing else.
+    """
+
+    def take(self, account: str, region: str, api: str, *, resources: int = 0) -> timedelta:
+        """Take a call and so many resources; zero: go on. Otherwise nothing was taken: ask again after that time."""
+
+    def room(self, account: str, region: str, api: str) -> int:
+        """Return how many resources could be taken now."""
+
+    def throttled(self, account: str, region: str, api: str) -> None:
+        """Learn that AWS has refused a call for its rate: empty the buckets, and fill them more slowly for a while."""
 
 
 class Clock(Protocol):

@@ -31,6 +31,9 @@ VISIBLE_WITHIN = timedelta(minutes=2)
 #: AWS said "later": as long as it takes, the step's own deadline ends it.
 CLOUD = RetryPolicy(first=timedelta(seconds=1), most=timedelta(seconds=30), attempts=40)
 
+#: How long a step may be slowed down by AWS's rate limits.
+THROTTLED_FOR = timedelta(hours=12)
+
 #: A mistake of ours or something never seen: a few tries, because a process may have been dying.
 UNEXPECTED = RetryPolicy(first=timedelta(seconds=2), most=timedelta(seconds=20), attempts=4)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from orchestrator.ledger.store import Ledger
-from orchestrator.ports import Clock, Cloud, Dispatch
+from orchestrator.ports import Clock, Cloud, Dispatch, Limiter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +14,7 @@ class Deadlines:
     """How long each wait may last (CONTRACT section 3a)."""
 
     source: timedelta = timedelta(hours=12)
+    queue: timedelta = timedelta(hours=24)
     launch: timedelta = timedelta(minutes=30)
     boot: timedelta = timedelta(minutes=5)
     heartbeat: timedelta = timedelta(minutes=2)
@@ -28,6 +29,7 @@ class Install:
 
     `control_bucket` and `report_queue` (an SQS URL) live in the backup account. `home_account` is the account of the
     control plane's own credentials. `boundary` is the permissions boundary of temporary roles, if one is configured.
+    `session_workers` is how many workers a session may have at once in an account and Region; None: no limit.
     `agent_start` is the shell text that fetches and starts the agent on a real image; empty in the embedded cloud.
     """
 
@@ -39,6 +41,7 @@ class Install:
     boundary: str | None = None
     agent_start: str = ""
     worker_image: str | None = None
+    session_workers: int | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     heartbeat: timedelta = timedelta(seconds=20)
     silence: timedelta = timedelta(minutes=30)
@@ -56,5 +59,6 @@ class Services:
     ledger: Ledger
     cloud: Cloud
     dispatch: Dispatch
+    limiter: Limiter
     clock: Clock
     install: Install

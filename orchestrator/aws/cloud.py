@@ -10,20 +10,24 @@ from orchestrator.aws.orders import AwsOrders
 from orchestrator.aws.reports import AwsReports
 from orchestrator.aws.roles import AwsRoles
 from orchestrator.model.plan import Access
+from orchestrator.ports import Limiter
 from orchestrator.services import Install
 
 
 class AwsCloud:
     """`orchestrator.ports.Cloud` on AWS, or on whatever `AWS_ENDPOINT_URL` names."""
 
-    def __init__(self, *, install: Install, external_id: Callable[[str], str | None]) -> None:
-        """Take the install and where external ids are read."""
+    def __init__(
+        self, *, install: Install, external_id: Callable[[str], str | None], limiter: Limiter | None = None
+    ) -> None:
+        """Take the install, where external ids are read, and what keeps to AWS's rates (None: few calls are made)."""
         self._install = install
+        self._limiter = limiter
         self._identities = Identities(install=install.id, region=install.control_region, external_id=external_id)
 
     def compute(self, access: Access) -> AwsCompute:
         """See the port."""
-        return AwsCompute(self._identities, access, self._install.id)
+        return AwsCompute(self._identities, access, self._install.id, self._limiter)
 
     def roles(self, access: Access) -> AwsRoles:
         """See the port."""

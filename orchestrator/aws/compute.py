@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from orchestrator import tags as names
 from orchestrator.aws import views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
-from orchestrator.errors import AccessDenied, Missing
+from orchestrator.errors import AccessDenied, Missing, Throttled
 from orchestrator.model.plan import Access
-from orchestrator.ports import InstanceView, LaunchCall, NewVolume, SnapshotView, Tags, VolumeView
+from orchestrator.ports import InstanceView, LaunchCall, Limiter, NewVolume, SnapshotView, Tags, VolumeView
 
 #: Ids in one filter; EC2 takes 200 values.
 _PAGE = 100
 #: EC2 asks for small termination batches: one bad id fails the whole call.
 _TERMINATE = 50
+#: Characters of a console's end: what an agent says before it gives up.
+_CONSOLE = 1500
 
 
 class AwsCompute:
     """`orchestrator.ports.Compute` on AWS."""
 
-    def __init__(self, identities: Identities, access: Access, install: str) -> None:
+    def __init__(self, identities: Identities, access: Access, install: str, limiter: Limiter | None = None) -> None:
         """Take the identities, who is meant, and the install whose tag marks what is ours."""
         self._identities = identities
         self._access = access
         self._install = install
+        self._limiter = limiter
 
     @property
     def _ec2(self) -> Any:
         return self._identities.client("ec2", self._access.role, self._access.region)
+
+    @contextmanager
+    def _paced(self, api: str, doing: str, *, resources: int = 0) -> Iterator[None]:
+        """As `translated`, within AWS's rate for the API. Raises `Throttled` without a call when it is used up."""
+        account, region, limiter = self._access.account, self._access.region, self._limiter
+        if limiter is not None and (wait := limiter.take(account, region, api, resources=resources)):
+            seconds = max(1, round(wait.total_seconds()))
+            raise Throttled(f"{doing}: the account's rate of {api} is used up for {seconds} s", code="RateUsedUp")
+        try:
+            with translated(doing):
+                yield
+        except Throttled:
+            if limiter is not None:
+                limiter.throttled(account, region, api)
+            raise
 
     def instances(self, ids: Sequence[str]) -> dict[str, InstanceView]:
         """See the port."""
@@ -142,7 +161,7 @@ class AwsCompute:
         """See the port."""
         for page in _pages(ids, _TERMINATE):
             try:
-                with translated("terminate workers"):
+                with self._paced("TerminateInstances", "terminate workers", resources=len(page)):
                     self._ec2.terminate_instances(InstanceIds=page)
             except (Missing, AccessDenied):
                 # One id that is gone fails the page: as missing, or as refused, for it has no tag of ours any more.
@@ -152,7 +171,7 @@ class AwsCompute:
 
     def _terminate_one(self, instance_id: str) -> None:
         try:
-            with translated(f"terminate {instance_id}"):
+            with self._paced("TerminateInstances", f"terminate {instance_id}", resources=1):
                 self._ec2.terminate_instances(InstanceIds=[instance_id])
         except Missing:
             return
@@ -168,7 +187,7 @@ class AwsCompute:
         """See the port."""
         # A client that repeats a call whose answer was lost would take a second set without anybody's knowledge.
         client = self._identities.client("ec2", self._access.role, self._access.region, launching=True)
-        with translated(f"snapshot the volumes of {instance_id}"):
+        with self._paced("CreateSnapshots", f"snapshot the volumes of {instance_id}"):
             specification: dict[str, Any] = {"InstanceId": instance_id}
             if exclude_volumes:
                 specification["ExcludeDataVolumeIds"] = list(exclude_volumes)
@@ -213,7 +232,7 @@ class AwsCompute:
     def absent_snapshot(self, snapshot_id: str) -> None:
         """See the port."""
         try:
-            with translated(f"delete snapshot {snapshot_id}"):
+            with self._paced("DeleteSnapshot", f"delete snapshot {snapshot_id}"):
                 self._ec2.delete_snapshot(SnapshotId=snapshot_id)
         except Missing:
             return
@@ -233,7 +252,7 @@ class AwsCompute:
             options["Encrypted"] = True
             if volume.kms_key:
                 options["KmsKeyId"] = volume.kms_key
-        with translated(f"make a volume from {volume.snapshot_id}"):
+        with self._paced("CreateVolume", f"make a volume from {volume.snapshot_id}"):
             answer = self._ec2.create_volume(
                 ClientToken=volume.token,
                 SnapshotId=volume.snapshot_id,
@@ -250,6 +269,12 @@ class AwsCompute:
         with translated("describe volumes"):
             return [views.volume(one) for one in self._volumes(ids, tags)]
 
+    def console_output(self, instance_id: str) -> str:
+        """See the port."""
+        with translated(f"read the console of {instance_id}"):
+            answer = self._ec2.get_console_output(InstanceId=instance_id)
+        return str(answer.get("Output") or "")[-_CONSOLE:]
+
     def attach_volume(self, volume_id: str, instance_id: str, device: str) -> None:
         """See the port."""
         with translated(f"attach {volume_id} to {instance_id}"):
@@ -261,7 +286,7 @@ class AwsCompute:
     def absent_volume(self, volume_id: str) -> None:
         """See the port."""
         try:
-            with translated(f"delete volume {volume_id}"):
+            with self._paced("DeleteVolume", f"delete volume {volume_id}"):
                 self._ec2.delete_volume(VolumeId=volume_id)
         except Missing:
             return

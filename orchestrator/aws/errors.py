@@ -18,6 +18,7 @@ from orchestrator.errors import (
     Ambiguous,
     CloudError,
     Missing,
+    NoAddresses,
     NoCapacity,
     NotVisibleYet,
     Permanent,
@@ -52,10 +53,13 @@ _TABLE: dict[type[CloudError], tuple[frozenset[str], str]] = {
                 "InsufficientReservedInstanceCapacity",
                 "UnfulfillableCapacity",
                 "Unsupported",
-                "InsufficientFreeAddressesInSubnet",
             }
         ),
         "Add instance types or subnets to the account's worker configuration",
+    ),
+    NoAddresses: (
+        frozenset({"InsufficientFreeAddressesInSubnet"}),
+        "Free addresses of the subnet, or add a subnet to the account's worker configuration",
     ),
     QuotaExceeded: (
         frozenset(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from orchestrator.errors import CloudError
-from orchestrator.ledger import leases, schema, things, workers
+from orchestrator.ledger import leases, pools, schema, things, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access
 from orchestrator.model.status import Step
@@ -77,6 +77,7 @@ def _query() -> sa.Select[tuple[str, str, str, str | None]]:
 
 
 def note_gone(tx: Transaction, session: str, instance_id: str) -> None:
-    """Write down that a worker is terminated, in both places that know it."""
-    workers.seen(tx, instance_id, workers.TERMINATED)
+    """Write down that a worker is terminated, in both places that know it; then its account's quota has room again."""
+    if workers.seen(tx, instance_id, workers.TERMINATED) and (gone := workers.get(tx, instance_id)) is not None:
+        pools.has_room(tx, gone.account, gone.region, instance_type=pools.ANY, subnet=pools.ANY)
     things.removed(tx, session, "instance", instance_id)

@@ -1,8 +1,19 @@
-"""Launching what is asked for: one RunInstances for each batch, each class of error with its own reaction."""
+"""Launching what is asked for: one RunInstances for each batch, each class of error with its own reaction.
+
+a look at an account and Region:  admit what there is room for  ->  call each batch that is due
+
+no capacity     the pool is remembered as full for everybody; the next rung of the ladder at once, or wait for one
+quota           nobody asks again for a while; the requests keep their place and wait for workers of ours to end
+throttled       the limiter slows down; the same call later
+profile unseen  the same call later; other batches with that profile wait for it instead of asking too
+ambiguous       the same call, with its token, before anything else
+anything else   fails, with the remedy
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -10,46 +21,166 @@ from orchestrator import retry
 from orchestrator.errors import (
     Ambiguous,
     CloudError,
+    NoAddresses,
     NoCapacity,
     NotVisibleYet,
     Permanent,
     QuotaExceeded,
     Retryable,
+    Throttled,
 )
-from orchestrator.ledger import journal, launches, leases
-from orchestrator.ledger.launches import Batch
+from orchestrator.fleet.admission import Queue, share
+from orchestrator.ledger import batches, journal, launches, leases, pools, registry
+from orchestrator.ledger.batches import Batch
+from orchestrator.ledger.launches import Waiting
+from orchestrator.ledger.pools import ANY
+from orchestrator.ledger.store import Transaction
+from orchestrator.model.account import Account
+from orchestrator.model.work import WorkKey
 from orchestrator.ports import LaunchCall
-from orchestrator.services import Services
+from orchestrator.services import Install, Services
 
 log = structlog.get_logger(__name__)
 
+API = "RunInstances"
+
 _CALLING = timedelta(seconds=90)
-_QUOTA = timedelta(seconds=30)
 #: A new instance profile has been seen to stay invisible to EC2 for more than two minutes.
 VISIBLE_WITHIN = timedelta(minutes=5)
 _PROPAGATION = retry.RetryPolicy(first=timedelta(seconds=1), most=timedelta(seconds=10))
 _THROTTLE = retry.RetryPolicy(first=timedelta(seconds=2), most=timedelta(seconds=30))
 _AGAIN = timedelta(seconds=1)
 
+#: So many workers of one spec that never became ready, and none that did: the next ones would not either.
+BOOT_FAILURES = 3
+
 
 def launch_pending(services: Services, account: str, region: str) -> None:
-    """Launch the batches that are due in an account and Region. Safe to run twice at the same time."""
+    """Look at an account and Region: admit requests and launch what is due. Safe to run twice at the same time."""
+    room = services.limiter.room(account, region, API)
     with services.ledger.write() as tx:
-        due = launches.gather(tx, account, region)
+        woken = _admit(services, tx, account, region, room)
+        due = batches.due(tx, account, region)
+    services.dispatch.drive(woken)
+    unseen: set[str] = set()
     for batch in due:
-        owner = f"launch-{services.clock.now().timestamp()}-{batch.tries}"
+        if batch.spec.profile not in unseen and isinstance(_launch(services, batch), NotVisibleYet):
+            unseen.add(batch.spec.profile)
+
+
+# --- admission ----------------------------------------------------------------------------------------------------
+
+
+def _admit(services: Services, tx: Transaction, account: str, region: str, room: int) -> list[WorkKey]:
+    """Open batches for those whose turn it is, and show the others why they wait. Returns the work to drive."""
+    queued = launches.waiting(tx, account, region)
+    if not queued:
+        return []
+    woken: list[WorkKey] = []
+    full = pools.full(tx, account, region)
+    able: list[Waiting] = []
+    for one in queued:
+        if failures := launches.boot_failures(tx, one.session, one.digest)[BOOT_FAILURES - 1 :]:
+            woken += _stop_launching(tx, one, failures[-1].reason or "no reason known", failures[-1].remedy or "")
+        elif (opens := full.opens(one.spec.rungs())) is not None:
+            why = f"{full.why(one.spec.rungs())}; asked again at {opens:%H:%M} UTC"
+            launches.explain(tx, account, region, session=one.session, digest=one.digest, why=why)
+        else:
+            able.append(one)
+    if able:
+        _open(services, tx, account, region, able, room)
+    return woken
+
+
+def _stop_launching(tx: Transaction, one: Waiting, reason: str, remedy: str) -> list[WorkKey]:
+    """Fail what would start workers that do not start: they cost money and find out nothing new."""
+    why = f"no more workers are launched: {BOOT_FAILURES} of them did not start; the last one: {reason}"
+    journal.write(tx, one.session, why, level="error")
+    return launches.give_up(tx, one.session, one.digest, reason=why, remedy=remedy)
+
+
+def _open(services: Services, tx: Transaction, account: str, region: str, able: list[Waiting], room: int) -> None:
+    install = services.install
+    known = registry.locked(tx, account)
+    limit = None if known is None else known.limits.workers
+    busy = launches.busy(tx, account, region)
+    queues: dict[str, Queue] = {}
+    for one in able:
+        other = queues.get(one.session)
+        count, since = (one.count, one.since) if other is None else (other.count + one.count, other.since)
+        queues[one.session] = Queue(session=one.session, count=count, since=since)
+    paced = sum(busy.values()) + room
+    ceiling = paced if limit is None else min(limit, paced)
+    left = share(list(queues.values()), busy, limit=ceiling, of_session=install.session_workers)
+    for one in able:
+        count = min(left[one.session], one.count)
+        left[one.session] -= count
+        if count:
+            batches.admit(tx, account, region, one.session, one.digest, count, patience=install.deadlines.launch)
+        if count < one.count:
+            why = _why(install, known, region, has=busy.get(one.session, 0) + count)
+            launches.explain(tx, account, region, session=one.session, digest=None, why=why)
+
+
+def _why(install: Install, account: Account | None, region: str, *, has: int) -> str:
+    of_session = install.session_workers
+    if of_session is not None and has >= of_session:
+        return f"a session has at most {of_session} workers at once; it waits for one of its own to end"
+    if account is not None and account.limits.workers is not None:
+        most = f"account {account.name} has at most {account.limits.workers} workers at once in {region}"
+        return f"{most}; it waits for one to end"
+    return "AWS limits how fast instances may be started; it waits for its turn"
+
+
+# --- calling ------------------------------------------------------------------------------------------------------
+
+
+def _launch(services: Services, batch: Batch) -> CloudError | None:
+    """Call a batch, rung by rung, until something is answered that is not "full". Returns what AWS said last."""
+    owner = f"launch-{services.clock.now().timestamp()}-{batch.tries}"
+    with services.ledger.write() as tx:
+        if leases.acquire(tx, f"launch:{batch.id}", owner, _CALLING) is None:
+            return None
+    try:
+        error: CloudError | None = None
+        while (call := _next_call(services, batch.id)) is not None:
+            error = _call(services, call)
+            if not isinstance(error, NoCapacity):
+                break
+        return error
+    finally:
         with services.ledger.write() as tx:
-            if leases.acquire(tx, f"launch:{batch.id}", owner, _CALLING) is None:
-                continue
-            launches.called(tx, batch)
-        try:
-            _launch(services, batch)
-        finally:
-            with services.ledger.write() as tx:
-                leases.release(tx, f"launch:{batch.id}", owner)
+            leases.release(tx, f"launch:{batch.id}", owner)
 
 
-def _launch(services: Services, batch: Batch) -> None:
+def _next_call(services: Services, batch_id: str) -> Batch | None:
+    """Write down the call that a batch makes next. None: it makes none now."""
+    with services.ledger.write() as tx:
+        batch = batches.get(tx, batch_id)
+        if batch is None:
+            return None
+        access = batch.spec.access
+        rung, count = batch.rung, batch.count
+        if not batch.in_doubt:
+            count = batches.takers(tx, batch)
+            if not count:
+                batches.close(tx, batch)
+                return None
+            full = pools.full(tx, access.account, access.region)
+            free = full.first_free(batch.spec.rungs())
+            if free is None:
+                batches.dissolve(tx, batch, why=full.why(batch.spec.rungs()))
+                return None
+            rung = free
+    wait = services.limiter.take(access.account, access.region, API, resources=count)
+    with services.ledger.write() as tx:
+        if wait:
+            batches.postpone(tx, batch, until=services.clock.now() + wait, error="waiting for AWS's rate of launches")
+            return None
+        return batches.called(tx, batch, rung=rung, count=count)
+
+
+def _call(services: Services, batch: Batch) -> CloudError | None:
     spec = batch.spec
     kind, subnet = spec.rungs()[batch.rung]
     call = LaunchCall(
@@ -63,47 +194,70 @@ def _launch(services: Services, batch: Batch) -> None:
         user_data=spec.user_data,
         tags=spec.tags,
     )
-    compute = services.cloud.compute(spec.access)
+    access = spec.access
     try:
-        made = compute.launch(call)
+        made = services.cloud.compute(access).launch(call)
     except CloudError as error:
         _refused(services, batch, error)
-        return
+        return error
     with services.ledger.write() as tx:
-        keys, spare = launches.resolve(tx, batch, made)
+        keys, spare = batches.resolve(tx, batch, made)
+        pools.has_room(tx, access.account, access.region, instance_type=kind, subnet=subnet)
         journal.write(tx, batch.session, f"{len(made)} workers launched ({kind} in {subnet})")
     services.dispatch.drive(keys)
     if spare:
-        services.dispatch.terminate(spec.access.account, spec.access.region)
+        services.dispatch.terminate(access.account, access.region)
+    if len(made) < batch.count:
+        services.dispatch.launch(access.account, access.region)
+    return None
 
 
 def _refused(services: Services, batch: Batch, error: CloudError) -> None:
-    """React to a refusal by its class (reference: the error taxonomy of the launch research)."""
-    now, tries = services.clock.now(), batch.tries + 1
-    age = now - batch.made_at
-    over = age >= services.install.deadlines.launch
-    rung: int | None = None
-    if isinstance(error, Permanent) or over or (isinstance(error, NotVisibleYet) and age >= VISIBLE_WITHIN):
-        if isinstance(error, Ambiguous) or (over and isinstance(error, Retryable)):
-            log.warning("launch given up after its deadline", session_id=batch.session, code=error.code)
-        with services.ledger.write() as tx:
-            keys = launches.fail(tx, batch, reason=error.reason, remedy=error.remedy)
-        services.dispatch.drive(keys)
-        return
-    if isinstance(error, NotVisibleYet):
-        until = now + _PROPAGATION.delay(tries)
-    elif isinstance(error, NoCapacity):
-        rungs = len(batch.spec.rungs())
-        rung = (batch.rung + 1) % rungs
-        until = now if rung else now + _QUOTA
-    elif isinstance(error, QuotaExceeded):
-        until = now + _QUOTA
-    elif isinstance(error, Ambiguous):
-        until = now + _AGAIN
-    else:
-        until = now + _THROTTLE.delay(tries)
+    """React to a refusal by its class (the table of this module)."""
+    now, age = services.clock.now(), services.clock.now() - batch.made_at
+    if isinstance(error, Throttled):
+        services.limiter.throttled(batch.spec.access.account, batch.spec.access.region, API)
     with services.ledger.write() as tx:
-        launches.postpone(tx, batch, until=until, error=error.reason, rung=rung)
-        journal.write(tx, batch.session, f"launch postponed: {error.reason}", level="warning")
-    if until <= now:
-        services.dispatch.launch(batch.spec.access.account, batch.spec.access.region)
+        if not isinstance(error, Ambiguous):
+            batches.refused(tx, batch)
+            batch = replace(batch, in_doubt=False)
+        if _is_hopeless(services, error, age):
+            if isinstance(error, Retryable):
+                log.warning("launch given up after its deadline", session_id=batch.session, code=error.code)
+            keys = batches.fail(tx, batch, reason=error.reason, remedy=error.remedy)
+        else:
+            keys = []
+            _wait(tx, batch, error, now)
+    services.dispatch.drive(keys)
+
+
+def _is_hopeless(services: Services, error: CloudError, age: timedelta) -> bool:
+    over = age >= services.install.deadlines.launch
+    unseen = isinstance(error, NotVisibleYet) and age >= VISIBLE_WITHIN
+    return isinstance(error, Permanent) or over or unseen
+
+
+def _wait(tx: Transaction, batch: Batch, error: CloudError, now: datetime) -> None:
+    """Write down when and where a refused batch is called again."""
+    kind, subnet = batch.spec.rungs()[batch.rung]
+    journal.write(tx, batch.session, f"launch postponed: {error.reason}", level="warning")
+    if isinstance(error, NoCapacity):
+        whole = isinstance(error, NoAddresses)
+        _full(tx, batch, error, instance_type=ANY if whole else kind, subnet=subnet)
+    elif isinstance(error, QuotaExceeded):
+        _full(tx, batch, error, instance_type=ANY, subnet=ANY)
+        ours = sum(launches.busy(tx, batch.spec.access.account, batch.spec.access.region).values())
+        batches.dissolve(tx, batch, why=error.reason, keeps_waiting=ours > batches.takers(tx, batch))
+    elif isinstance(error, NotVisibleYet):
+        until = now + _PROPAGATION.delay(batch.tries)
+        batches.postpone(tx, batch, until=until, error=error.reason)
+        batches.postpone_profile(tx, batch, until=until)
+    else:
+        pause = _AGAIN if isinstance(error, Ambiguous) else _THROTTLE.delay(batch.tries)
+        batches.postpone(tx, batch, until=now + pause, error=error.reason)
+
+
+def _full(tx: Transaction, batch: Batch, error: CloudError, *, instance_type: str, subnet: str) -> None:
+    access = batch.spec.access
+    reason = f"{error.reason}. {error.remedy}" if error.remedy else error.reason
+    pools.mark(tx, access.account, access.region, instance_type=instance_type, subnet=subnet, reason=reason)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from agent.protocol import Report
-from orchestrator.ledger import launches, sessions, work, workers
+from orchestrator.ledger import batches, sessions, work, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.work import WorkKey
 from orchestrator.ports import ReceivedReport
@@ -41,7 +41,7 @@ def take(services: Services, received: Sequence[ReceivedReport]) -> list[str]:
 
 def _is_early(tx: Transaction, report: Report) -> bool:
     """Whether the answer of the launch is still on its way: the ledger does not know the worker yet, but will."""
-    return workers.get(tx, report.instance_id) is None and bool(launches.open_of_session(tx, report.session))
+    return workers.get(tx, report.instance_id) is None and bool(batches.open_of_session(tx, report.session))
 
 
 def _is_genuine(received: ReceivedReport) -> bool:

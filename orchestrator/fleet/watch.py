@@ -35,7 +35,7 @@ def watch(services: Services) -> None:
     with services.ledger.read() as tx:
         places = workers.places(tx)
         parked = _parked_things(tx)
-        launching = launches.waiting_places(tx)
+        launching = launches.places(tx)
         ending = endings.places(tx)
     for account, region, role, ids in places:
         _guarded(services, Access(account=account, region=region, role=role), _workers, list(ids))

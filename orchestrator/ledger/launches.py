@@ -1,16 +1,15 @@
-"""Launch requests and launch batches: what makes a launch survive a crash at any moment.
+"""Launch requests: a resource's wish for a worker, who waits where, and why.
 
-A resource files a request and parks. Requests with the same spec are gathered into a batch, whose ClientToken and whole
-call are committed before RunInstances is called; a call that may have happened is repeated with the same token and
-parameters and gives the same instances. Instances are handed to the batch's requests in order; what is too many (the
-resource was stopped meanwhile) belongs to nobody and is terminated; requests that got none are queued again.
+A request is filed and its resource parks. It is `queued` until it is admitted into a batch (see `batches`) and
+`batched` until the batch is answered; then it is `assigned` a worker, or `queued` again, or `failed`. A request whose
+worker never started is `unbooted`, one whose resource was stopped `cancelled`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,18 +18,20 @@ import sqlalchemy as sa
 from pydantic import Field
 from ulid import ULID
 
-from orchestrator.ledger import schema, things, work, workers
+from orchestrator.ledger import schema, work
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access
 from orchestrator.model.request import Strict
+from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import WorkKey
-from orchestrator.ports import InstanceView
 
-QUEUED, BATCHED, ASSIGNED, FAILED, CANCELLED = "queued", "batched", "assigned", "failed", "cancelled"
-OPEN, RESOLVED = "open", "resolved"
+QUEUED, BATCHED, ASSIGNED = "queued", "batched", "assigned"
+FAILED, UNBOOTED, CANCELLED = "failed", "unbooted", "cancelled"
 
-#: Workers of one batch at most: AWS asks to break up large requests, and a partial answer is easier to place.
-BATCH = 100
+#: States in which an instance counts against limits and quotas.
+_ALIVE = ("pending", "running", "stopping", "stopped")
+
+_TABLE = schema.launch_requests
 
 
 class LaunchSpec(Strict):
@@ -57,7 +58,10 @@ class LaunchSpec(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchRequest:
-    """One resource's wish for a worker; `state` is queued, batched, assigned, failed or cancelled."""
+    """One resource's wish for a worker; `admitted_at` is when it was let into a batch, None before its turn.
+
+    `reason` and `remedy` say why it failed, or what AWS said last.
+    """
 
     id: str
     key: WorkKey
@@ -65,24 +69,22 @@ class LaunchRequest:
     state: str
     batch: str | None
     instance_id: str | None
+    digest: str
     reason: str | None
     remedy: str | None
     filed_at: datetime
-    not_before: datetime | None
+    admitted_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch:
-    """One RunInstances call, open until its answer is known; `rung` is its place on the spec's ladder."""
+class Waiting:
+    """The queued requests of one session with one spec: how many, since when, and the spec."""
 
-    id: str
     session: str
-    token: str
-    spec: LaunchSpec
-    rung: int
+    digest: str
     count: int
-    tries: int
-    made_at: datetime
+    since: datetime
+    spec: LaunchSpec
 
 
 def file(tx: Transaction, key: WorkKey, attempt: int, spec: LaunchSpec) -> LaunchRequest:
@@ -91,7 +93,7 @@ def file(tx: Transaction, key: WorkKey, attempt: int, spec: LaunchSpec) -> Launc
     if known is not None:
         return known
     tx.insert_missing(
-        schema.launch_requests,
+        _TABLE,
         {
             "id": str(ULID()),
             "session_id": key.session,
@@ -113,241 +115,16 @@ def file(tx: Transaction, key: WorkKey, attempt: int, spec: LaunchSpec) -> Launc
 
 def request(tx: Transaction, key: WorkKey, attempt: int) -> LaunchRequest | None:
     """Return a resource's request for an attempt, or None."""
-    table = schema.launch_requests
     row = tx.row(
-        sa.select(table).where(
-            table.c.session_id == key.session, table.c.ordinal == key.ordinal, table.c.attempt == attempt
+        sa.select(_TABLE).where(
+            _TABLE.c.session_id == key.session, _TABLE.c.ordinal == key.ordinal, _TABLE.c.attempt == attempt
         )
     )
-    return None if row is None else _request(row)
+    return None if row is None else as_request(row)
 
 
-def cancel(tx: Transaction, key: WorkKey, attempt: int) -> None:
-    """Withdraw a request. An instance that its batch brings after all is handed to nobody and terminated."""
-    table = schema.launch_requests
-    tx.execute(
-        sa.update(table)
-        .where(
-            table.c.session_id == key.session,
-            table.c.ordinal == key.ordinal,
-            table.c.attempt == attempt,
-            table.c.state.in_((QUEUED, BATCHED)),
-        )
-        .values(state=CANCELLED)
-    )
-
-
-def waiting_places(tx: Transaction) -> list[tuple[str, str]]:
-    """List (account, Region) in which requests are queued or batches are open and due."""
-    requests, batches = schema.launch_requests, schema.launch_batches
-    queued = sa.select(requests.c.account, requests.c.region).where(
-        requests.c.state == QUEUED, sa.or_(requests.c.not_before.is_(None), requests.c.not_before <= tx.now)
-    )
-    due = sa.select(batches.c.account, batches.c.region).where(
-        batches.c.state == OPEN, sa.or_(batches.c.not_before.is_(None), batches.c.not_before <= tx.now)
-    )
-    return [(row.account, row.region) for row in tx.execute(sa.union(queued, due)).all()]
-
-
-def gather(tx: Transaction, account: str, region: str) -> list[Batch]:
-    """Put queued requests into new batches, and return all batches of the place that are open and due.
-
-    A request that somebody is gathering or withdrawing at this moment is left to them.
-    """
-    table = schema.launch_requests
-    rows = tx.rows(
-        sa.select(table)
-        .where(
-            table.c.state == QUEUED,
-            table.c.account == account,
-            table.c.region == region,
-            sa.or_(table.c.not_before.is_(None), table.c.not_before <= tx.now),
-        )
-        .order_by(table.c.filed_at, table.c.id)
-        .with_for_update(skip_locked=True)
-    )
-    groups: dict[str, list[sa.Row[Any]]] = {}
-    for row in rows:
-        groups.setdefault(row.spec_digest, []).append(row)
-    for members in groups.values():
-        for start in range(0, len(members), BATCH):
-            _open(tx, members[start : start + BATCH])
-    batches = schema.launch_batches
-    return [
-        _batch(row)
-        for row in tx.rows(
-            sa.select(batches)
-            .where(
-                batches.c.state == OPEN,
-                batches.c.account == account,
-                batches.c.region == region,
-                sa.or_(batches.c.not_before.is_(None), batches.c.not_before <= tx.now),
-            )
-            .order_by(batches.c.made_at, batches.c.id)
-        )
-    ]
-
-
-def _open(tx: Transaction, members: Sequence[sa.Row[Any]]) -> None:
-    first = members[0]
-    batch = str(ULID())
-    tx.execute(
-        sa.insert(schema.launch_batches).values(
-            id=batch,
-            session_id=first.session_id,
-            account=first.account,
-            region=first.region,
-            token=f"{batch}-0",
-            call={"spec": first.spec, "count": len(members)},
-            state=OPEN,
-            made_at=tx.now,
-        )
-    )
-    tx.execute(
-        sa.update(schema.launch_requests)
-        .where(schema.launch_requests.c.id.in_([row.id for row in members]))
-        .values(state=BATCHED, batch_id=batch)
-    )
-
-
-def called(tx: Transaction, batch: Batch) -> None:
-    """Write down that RunInstances is about to be called for a batch: from now on it may have happened."""
-    table = schema.launch_batches
-    tx.execute(sa.update(table).where(table.c.id == batch.id).values(tries=table.c.tries + 1))
-    things.intend(
-        tx,
-        things.Thing(
-            session=batch.session,
-            kind="launch",
-            name=batch.token,
-            account=batch.spec.access.account,
-            region=batch.spec.access.region,
-            role=batch.spec.access.role,
-        ),
-    )
-
-
-def resolve(tx: Transaction, batch: Batch, instances: Sequence[InstanceView]) -> tuple[list[WorkKey], list[str]]:
-    """Hand the instances of an answered batch out. Returns the work to drive and the ids that belong to nobody.
-
-    Answering twice hands out the same instances to the same requests.
-    """
-    table = schema.launch_requests
-    if _locked_state(tx, batch.id) == RESOLVED:
-        return [], []
-    takers = [member for member in _members(tx, batch.id) if member.state == BATCHED]
-    spare: list[str] = []
-    for number, instance in enumerate(instances):
-        taker = takers[number] if number < len(takers) else None
-        _enter(tx, batch, instance, taker)
-        if taker is None:
-            spare.append(instance.instance_id)
-            continue
-        tx.execute(
-            sa.update(table).where(table.c.id == taker.id).values(state=ASSIGNED, instance_id=instance.instance_id)
-        )
-        tx.execute(
-            sa.update(schema.resources)
-            .where(schema.resources.c.session_id == taker.key.session, schema.resources.c.ordinal == taker.key.ordinal)
-            .values(instance_id=instance.instance_id)
-        )
-    late = [member.id for member in takers[len(instances) :]]
-    if late:
-        tx.execute(sa.update(table).where(table.c.id.in_(late)).values(state=QUEUED, batch_id=None))
-    things.removed(tx, batch.session, "launch", batch.token)
-    tx.execute(
-        sa.update(schema.launch_batches)
-        .where(schema.launch_batches.c.id == batch.id)
-        .values(state=RESOLVED, error=None)
-    )
-    return work.signal(tx, [member.key for member in takers[: len(instances)]]), spare
-
-
-def _enter(tx: Transaction, batch: Batch, instance: InstanceView, taker: LaunchRequest | None) -> None:
-    access = batch.spec.access
-    workers.enter(
-        tx,
-        instance_id=instance.instance_id,
-        account=access.account,
-        region=access.region,
-        session=batch.session,
-        ordinal=None if taker is None else taker.key.ordinal,
-        attempt=1 if taker is None else taker.attempt,
-        role=access.role,
-        state=instance.state,
-        instance_type=instance.instance_type,
-        availability_zone=instance.availability_zone,
-    )
-    things.intend(
-        tx,
-        things.Thing(
-            session=batch.session,
-            ordinal=None if taker is None else taker.key.ordinal,
-            kind="instance",
-            name=instance.instance_id,
-            account=access.account,
-            region=access.region,
-            role=access.role,
-        ),
-    )
-    things.created(tx, batch.session, "instance", instance.instance_id, cloud_id=instance.instance_id)
-
-
-def postpone(tx: Transaction, batch: Batch, *, until: datetime, error: str, rung: int | None = None) -> None:
-    """Try a batch again at `until`. With another `rung` it is another call: a new token is drawn.
-
-    A new rung is only right after a refusal that is known to have made nothing.
-    """
-    table = schema.launch_batches
-    values: dict[str, Any] = {"not_before": until, "error": error[:2000]}
-    if rung is not None and rung != batch.rung:
-        things.removed(tx, batch.session, "launch", batch.token)
-        values |= {"rung": rung, "token": f"{batch.id}-{rung}-{batch.tries}"}
-    tx.execute(sa.update(table).where(table.c.id == batch.id, table.c.state == OPEN).values(**values))
-
-
-def fail(tx: Transaction, batch: Batch, *, reason: str, remedy: str) -> list[WorkKey]:
-    """Give a batch up after a refusal that is known to have made nothing. Returns the work to drive."""
-    table = schema.launch_requests
-    if _locked_state(tx, batch.id) == RESOLVED:
-        return []
-    takers = [member for member in _members(tx, batch.id) if member.state == BATCHED]
-    tx.execute(
-        sa.update(table)
-        .where(table.c.batch_id == batch.id, table.c.state == BATCHED)
-        .values(state=FAILED, reason=reason[:2000], remedy=remedy[:2000])
-    )
-    things.removed(tx, batch.session, "launch", batch.token)
-    tx.execute(
-        sa.update(schema.launch_batches)
-        .where(schema.launch_batches.c.id == batch.id)
-        .values(state=RESOLVED, error=reason[:2000])
-    )
-    return work.signal(tx, [taker.key for taker in takers])
-
-
-def open_of_session(tx: Transaction, session: str) -> list[Batch]:
-    """List a session's batches whose answer is not known."""
-    table = schema.launch_batches
-    return [
-        _batch(row) for row in tx.rows(sa.select(table).where(table.c.session_id == session, table.c.state == OPEN))
-    ]
-
-
-def _members(tx: Transaction, batch: str) -> list[LaunchRequest]:
-    table = schema.launch_requests
-    rows = tx.rows(sa.select(table).where(table.c.batch_id == batch).order_by(table.c.filed_at, table.c.id))
-    return [_request(row) for row in rows]
-
-
-def _locked_state(tx: Transaction, batch: str) -> str:
-    """Return a batch's state, its members' work and itself locked: nobody withdraws a request from here on."""
-    work.lock(tx, [member.key for member in _members(tx, batch)])
-    table = schema.launch_batches
-    return str(tx.execute(sa.select(table.c.state).where(table.c.id == batch).with_for_update()).scalar_one())
-
-
-def _request(row: sa.Row[Any]) -> LaunchRequest:
+def as_request(row: sa.Row[Any]) -> LaunchRequest:
+    """Return a row of the table as a value."""
     return LaunchRequest(
         id=row.id,
         key=WorkKey(row.session_id, row.ordinal),
@@ -355,21 +132,173 @@ def _request(row: sa.Row[Any]) -> LaunchRequest:
         state=row.state,
         batch=row.batch_id,
         instance_id=row.instance_id,
+        digest=row.spec_digest,
         reason=row.reason,
         remedy=row.remedy,
         filed_at=row.filed_at,
-        not_before=row.not_before,
+        admitted_at=row.admitted_at,
     )
 
 
-def _batch(row: sa.Row[Any]) -> Batch:
-    return Batch(
-        id=row.id,
-        session=row.session_id,
-        token=row.token,
-        spec=LaunchSpec.model_validate(row.call["spec"]),
-        rung=row.rung,
-        count=row.call["count"],
-        tries=row.tries,
-        made_at=row.made_at,
+def cancel(tx: Transaction, key: WorkKey, attempt: int) -> None:
+    """Withdraw a request. An instance that its batch brings after all is handed to nobody and terminated."""
+    tx.execute(
+        sa.update(_TABLE)
+        .where(
+            _TABLE.c.session_id == key.session,
+            _TABLE.c.ordinal == key.ordinal,
+            _TABLE.c.attempt == attempt,
+            _TABLE.c.state.in_((QUEUED, BATCHED)),
+        )
+        .values(state=CANCELLED)
     )
+
+
+# --- who waits ----------------------------------------------------------------------------------------------------
+
+
+def places(tx: Transaction) -> list[tuple[str, str]]:
+    """List (account, Region) in which requests are queued or batches are open and due."""
+    batches = schema.launch_batches
+    queued = sa.select(_TABLE.c.account, _TABLE.c.region).where(_TABLE.c.state == QUEUED)
+    due = sa.select(batches.c.account, batches.c.region).where(
+        batches.c.state == "open", sa.or_(batches.c.not_before.is_(None), batches.c.not_before <= tx.now)
+    )
+    return [(row.account, row.region) for row in tx.execute(sa.union(queued, due)).all()]
+
+
+def is_anyone_queued(tx: Transaction, account: str, region: str) -> bool:
+    """Whether a request waits in an account and Region, so that a look at it is already on its way."""
+    query = sa.select(_TABLE.c.id).where(
+        _TABLE.c.state == QUEUED, _TABLE.c.account == account, _TABLE.c.region == region
+    )
+    return bool(tx.rows(query.limit(1)))
+
+
+def waiting(tx: Transaction, account: str, region: str) -> list[Waiting]:
+    """Return the queued requests of an account and Region by session and spec, in the order in which they came."""
+    groups = (
+        sa.select(
+            _TABLE.c.session_id,
+            _TABLE.c.spec_digest,
+            sa.func.count().label("number"),
+            sa.func.min(_TABLE.c.filed_at).label("since"),
+            sa.func.min(_TABLE.c.id).label("first"),
+        )
+        .where(_TABLE.c.state == QUEUED, _TABLE.c.account == account, _TABLE.c.region == region)
+        .group_by(_TABLE.c.session_id, _TABLE.c.spec_digest)
+        .subquery()
+    )
+    rows = tx.rows(
+        sa.select(groups, _TABLE.c.spec)
+        .join(_TABLE, _TABLE.c.id == groups.c.first)
+        .order_by(groups.c.since, groups.c.first)
+    )
+    return [
+        Waiting(
+            session=row.session_id,
+            digest=row.spec_digest,
+            count=row.number,
+            since=row.since,
+            spec=LaunchSpec.model_validate(row.spec),
+        )
+        for row in rows
+    ]
+
+
+def busy(tx: Transaction, account: str, region: str) -> dict[str, int]:
+    """Return how many workers each session has or is about to have in an account and Region."""
+    workers = schema.workers
+    alive = sa.select(workers.c.session_id, sa.func.count().label("number")).where(
+        workers.c.account == account, workers.c.region == region, workers.c.state.in_(_ALIVE)
+    )
+    asked = sa.select(_TABLE.c.session_id, sa.func.count().label("number")).where(
+        _TABLE.c.account == account, _TABLE.c.region == region, _TABLE.c.state == BATCHED
+    )
+    found: dict[str, int] = {}
+    for query in (alive.group_by(workers.c.session_id), asked.group_by(_TABLE.c.session_id)):
+        for row in tx.rows(query):
+            found[row.session_id] = found.get(row.session_id, 0) + row.number
+    return found
+
+
+def explain(tx: Transaction, account: str, region: str, *, session: str, digest: str | None, why: str) -> None:
+    """Show on a session's resources that wait here why they wait; those that show it already are left alone."""
+    table = schema.resources
+    queued = sa.select(_TABLE.c.ordinal).where(
+        _TABLE.c.session_id == session,
+        _TABLE.c.state == QUEUED,
+        _TABLE.c.account == account,
+        _TABLE.c.region == region,
+        *([] if digest is None else [_TABLE.c.spec_digest == digest]),
+    )
+    tx.execute(
+        sa.update(table)
+        .where(
+            table.c.session_id == session,
+            table.c.status == ResourceStatus.WAITING_FOR_CAPACITY,
+            sa.or_(table.c.reason.is_(None), table.c.reason != why[:2000]),
+            table.c.ordinal.in_(queued),
+        )
+        .values(reason=why[:2000])
+    )
+
+
+# --- workers that do not start ------------------------------------------------------------------------------------
+
+
+def did_not_boot(tx: Transaction, key: WorkKey, attempt: int, *, reason: str, remedy: str) -> None:
+    """Write down that the worker of a request never became ready."""
+    tx.execute(
+        sa.update(_TABLE)
+        .where(
+            _TABLE.c.session_id == key.session,
+            _TABLE.c.ordinal == key.ordinal,
+            _TABLE.c.attempt == attempt,
+            _TABLE.c.state == ASSIGNED,
+        )
+        .values(state=UNBOOTED, reason=reason[:2000], remedy=remedy[:2000])
+    )
+
+
+def boot_failures(tx: Transaction, session: str, digest: str) -> list[LaunchRequest]:
+    """List a session's requests of one spec whose workers never became ready; none at all once one has."""
+    workers = schema.workers
+    ready = (
+        sa.select(workers.c.instance_id)
+        .select_from(_TABLE.join(workers, workers.c.instance_id == _TABLE.c.instance_id))
+        .where(_TABLE.c.session_id == session, _TABLE.c.spec_digest == digest, workers.c.ready_at.is_not(None))
+    )
+    failed = sa.select(_TABLE).where(
+        _TABLE.c.session_id == session, _TABLE.c.spec_digest == digest, _TABLE.c.state == UNBOOTED
+    )
+    rows = tx.rows(failed.order_by(_TABLE.c.filed_at, _TABLE.c.id))
+    return [] if not rows or tx.rows(ready.limit(1)) else [as_request(row) for row in rows]
+
+
+def give_up(tx: Transaction, session: str, digest: str, *, reason: str, remedy: str) -> list[WorkKey]:
+    """Fail a session's queued requests of one spec. Returns the work to drive."""
+    queued = sa.and_(_TABLE.c.session_id == session, _TABLE.c.spec_digest == digest, _TABLE.c.state == QUEUED)
+    keys = [WorkKey(row.session_id, row.ordinal) for row in tx.rows(sa.select(_TABLE).where(queued))]
+    work.lock(tx, keys)
+    tx.execute(sa.update(_TABLE).where(queued).values(state=FAILED, reason=reason[:2000], remedy=remedy[:2000]))
+    return work.signal(tx, keys)
+
+
+def show(tx: Transaction, members: Iterable[LaunchRequest], status: ResourceStatus, *, why: str | None = None) -> None:
+    """Show on resources that are parked for a worker how far their launch is."""
+    table = schema.resources
+    by_session: dict[str, list[int]] = {}
+    for one in members:
+        by_session.setdefault(one.key.session, []).append(one.key.ordinal)
+    shown: Mapping[str, Any] = {"status": status, "reason": None if why is None else why[:2000]}
+    for session, ordinals in by_session.items():
+        tx.execute(
+            sa.update(table)
+            .where(
+                table.c.session_id == session,
+                table.c.ordinal.in_(ordinals),
+                table.c.status.in_((ResourceStatus.WAITING_FOR_CAPACITY, ResourceStatus.LAUNCHING)),
+            )
+            .values(**shown)
+        )

@@ -45,6 +45,16 @@ def load(tx: Transaction) -> Registry:
     )
 
 
+def locked(tx: Transaction, account_id: str) -> Account | None:
+    """Return an account and keep others from doing so until the end of the transaction: they count against its limits.
+
+    None when it is not registered (any more).
+    """
+    table = schema.accounts
+    row = tx.row(sa.select(table.c.document).where(table.c.id == account_id).with_for_update())
+    return None if row is None else Account.model_validate(row.document)
+
+
 def account(tx: Transaction, name: str, *, field: str = "account") -> Account:
     """Return an account by id or name. Raises `NotFound` that names the field."""
     table = schema.accounts

@@ -217,7 +217,7 @@ launch_requests = sa.Table(
     _text("reason", 2000),
     _text("remedy", 2000),
     sa.Column("filed_at", Moment, nullable=False),
-    sa.Column("not_before", Moment),
+    sa.Column("admitted_at", Moment),
     sa.UniqueConstraint("session_id", "ordinal", "attempt"),
     sa.Index(None, "state", "account", "region"),
     sa.Index(None, "batch_id"),
@@ -234,12 +234,26 @@ launch_batches = sa.Table(
     sa.Column("call", sa.JSON, nullable=False),
     sa.Column("rung", sa.Integer, nullable=False, default=0),
     _text("state", 12, nullable=False),
+    sa.Column("in_doubt", sa.Boolean, nullable=False, default=False),
     sa.Column("tries", sa.Integer, nullable=False, default=0),
     sa.Column("made_at", Moment, nullable=False),
     sa.Column("not_before", Moment),
     _text("error", 2000),
     sa.UniqueConstraint("token"),
     sa.Index(None, "state", "account", "region"),
+)
+
+#: Where nothing is to be had for a while. `*` as the type means the whole subnet, as the subnet the whole Region.
+full_pools = sa.Table(
+    "full_pools",
+    metadata,
+    _text("account", 12, primary_key=True),
+    _text("region", 32, primary_key=True),
+    _text("instance_type", 32, primary_key=True),
+    _text("subnet", 32, primary_key=True),
+    sa.Column("until", Moment, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    _text("reason", 2000, nullable=False),
 )
 
 accounts = sa.Table(

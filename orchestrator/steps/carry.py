@@ -22,7 +22,7 @@ import structlog
 
 from agent.protocol import format_time
 from orchestrator import retry
-from orchestrator.errors import CloudError, Fenced, LedgerContended, LedgerUnavailable, Retryable
+from orchestrator.errors import CloudError, Fenced, LedgerContended, LedgerUnavailable, Retryable, Throttled
 from orchestrator.ledger import journal, sessions, work
 from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Ledger, Transaction
@@ -116,10 +116,17 @@ def _answer(services: Services, function: StepFunction, held: Claim) -> Outcome:
 
 def _after_cloud_error(now: datetime, held: Claim, error: CloudError) -> Outcome:
     lasting = held.step in _NEVER_FAILS
-    if not lasting and (not isinstance(error, Retryable) or retry.CLOUD.is_over(held.tries)):
+    if not lasting and (not isinstance(error, Retryable) or _is_given_up(now, held, error)):
         return Failed(error.reason, error.remedy)
     policy = retry.REMOVAL if lasting else retry.CLOUD
     return Park("retry", now + policy.delay(held.tries), reason=error.reason, is_retry=True)
+
+
+def _is_given_up(now: datetime, held: Claim, error: Retryable) -> bool:
+    """Whether enough has been tried. Being slowed down is no failure: it may go on for hours."""
+    if isinstance(error, Throttled):
+        return held.begun_at is not None and now - held.begun_at >= retry.THROTTLED_FOR
+    return retry.CLOUD.is_over(held.tries)
 
 
 def _write_down(tx: Transaction, held: Claim, outcome: Outcome) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from datetime import datetime
 
 from agent.protocol import Boot, Report, user_data
 from orchestrator import tags
-from orchestrator.ledger import launches, schema, sessions, work
-from orchestrator.ledger.store import Transaction
+from orchestrator.errors import CloudError
+from orchestrator.ledger import journal, launches, sessions, work
 from orchestrator.ledger.workers import Worker
-from orchestrator.model.plan import Access
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped
-from orchestrator.services import Services
+from orchestrator.services import Deadlines, Services
 from orchestrator.steps import source
 from orchestrator.steps.view import View, look
 
@@ -39,19 +38,11 @@ def _file(services: Services, view: View) -> launches.LaunchRequest:
     spec = _spec(services, view)
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
-        first = not _others_wait(tx, spec.access)
+        first = not launches.is_anyone_queued(tx, spec.access.account, spec.access.region)
         request = launches.file(tx, view.held.key, view.held.attempt, spec)
     if first:
         services.dispatch.launch(spec.access.account, spec.access.region)
     return request
-
-
-def _others_wait(tx: Transaction, access: Access) -> bool:
-    table = schema.launch_requests
-    queued = sa.select(table.c.id).where(
-        table.c.state == launches.QUEUED, table.c.account == access.account, table.c.region == access.region
-    )
-    return bool(tx.rows(queued.limit(1)))
 
 
 def _wait(services: Services, view: View, request: launches.LaunchRequest) -> Outcome:
@@ -59,17 +50,10 @@ def _wait(services: Services, view: View, request: launches.LaunchRequest) -> Ou
     if request.state == launches.FAILED:
         return Failed(request.reason or "the worker could not be launched", request.remedy or "")
     worker = view.worker
-    if worker is None or request.state != launches.ASSIGNED:
-        until = request.filed_at + deadlines.launch
-        if now >= until:
-            return Failed(
-                f"no worker could be launched within {deadlines.launch}{_last_error(services, request)}",
-                "Add instance types or subnets to the worker configuration, or raise the account's quota",
-            )
-        called = request.state == launches.BATCHED
-        return Park("worker", until, status=_LAUNCHING if called else ResourceStatus.WAITING_FOR_CAPACITY)
+    if worker is None or request.state not in (launches.ASSIGNED, launches.UNBOOTED):
+        return _wait_for_launch(request, now, deadlines)
     if (failed := _early_end(worker)) is not None:
-        return failed
+        return _did_not_boot(services, view, worker, failed)
     if worker.ready_at is not None and worker.user_id is not None:
         with services.ledger.write() as tx:
             work.hold(tx, view.held)
@@ -77,11 +61,47 @@ def _wait(services: Services, view: View, request: launches.LaunchRequest) -> Ou
         return Done()
     until = worker.launched_at + deadlines.boot
     if now >= until:
-        return Failed(
+        failed = Failed(
             f"worker {worker.instance_id} did not report within {deadlines.boot}",
             "Check that its subnet reaches S3, SQS, STS and EBS, and see its console output",
         )
+        return _did_not_boot(services, view, worker, failed)
     return Park("worker", until, status=ResourceStatus.BOOTING if worker.state == "running" else _LAUNCHING)
+
+
+def _wait_for_launch(request: launches.LaunchRequest, now: datetime, deadlines: Deadlines) -> Outcome:
+    """Wait for the resource's turn, which may take hours, and then for its launch, which may not."""
+    turn = request.admitted_at is not None
+    until = request.admitted_at + deadlines.launch if request.admitted_at else request.filed_at + deadlines.queue
+    if now < until:
+        called = request.state == launches.BATCHED
+        status = _LAUNCHING if called else ResourceStatus.WAITING_FOR_CAPACITY
+        return Park("worker", until, reason=request.reason, status=status)
+    said = f": {request.reason}" if request.reason else ""
+    if turn:
+        return Failed(
+            f"no worker could be launched within {deadlines.launch}{said}",
+            "Add instance types or subnets to the worker configuration, or raise the account's quota",
+        )
+    return Failed(
+        f"its turn to have a worker did not come within {deadlines.queue}{said}",
+        "Raise limits.workers of the account or the account's quota, or spread the sessions over more time",
+    )
+
+
+def _did_not_boot(services: Services, view: View, worker: Worker, failed: Failed) -> Failed:
+    """Write down that a worker never became ready, with what its console says."""
+    try:
+        console = services.cloud.compute(view.plan.worker.access).console_output(worker.instance_id)
+    except CloudError as error:
+        console = f"not to be had: {error.reason}"
+    with services.ledger.write() as tx:
+        work.hold(tx, view.held)
+        launches.did_not_boot(tx, view.held.key, view.held.attempt, reason=failed.reason, remedy=failed.remedy)
+        if console:
+            text = f"console of {worker.instance_id}: {console}"
+            journal.write(tx, view.session.id, text[:2000], ordinal=view.held.key.ordinal, level="warning")
+    return failed
 
 
 _LAUNCHING = ResourceStatus.LAUNCHING
@@ -98,16 +118,6 @@ def _early_end(worker: Worker) -> Failed | None:
             "See the instance's state reason and console output, and whether its role may read the control bucket",
         )
     return None
-
-
-def _last_error(services: Services, request: launches.LaunchRequest) -> str:
-    """Return what EC2 answered last, as the end of a sentence."""
-    if request.batch is None:
-        return ""
-    table = schema.launch_batches
-    with services.ledger.read() as tx:
-        row = tx.row(sa.select(table.c.error).where(table.c.id == request.batch))
-    return f": {row.error}" if row is not None and row.error else ""
 
 
 def _spec(services: Services, view: View) -> launches.LaunchSpec:

@@ -11,7 +11,7 @@ import structlog
 from orchestrator import retry, tags
 from orchestrator.errors import CloudError, Fenced, LedgerUnavailable
 from orchestrator.fleet import endings
-from orchestrator.ledger import journal, launches, schema, sessions, things, work, workers
+from orchestrator.ledger import batches, journal, schema, sessions, things, work, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access
 from orchestrator.model.status import SessionStatus, session_outcome
@@ -35,12 +35,12 @@ def release(services: Services, held: Claim) -> Outcome:
             return Done()
         if work.unfinished(tx, session.id):
             return Park(work.RESOURCES, now + _RESOURCES)
-        batches = launches.open_of_session(tx, session.id)
+        open_calls = batches.open_of_session(tx, session.id)
         present = things.of_session(tx, session.id, present=True)
         since = max(held.begun_at or now, _last_end(tx, session.id) or now)
-    if batches:
+    if open_calls:
         # A call may have happened whose answer is not known: it is repeated with its token before anything is removed.
-        for batch in batches:
+        for batch in open_calls:
             services.dispatch.launch(batch.spec.access.account, batch.spec.access.region)
         return Park("launches", now + _LOOK_AGAIN, is_retry=True)
     left = _left(services, session, present)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestrator import records, tags
-from orchestrator.ledger import launches, schema, things
+from orchestrator.ledger import batches, schema, things
 from orchestrator.model.status import ResourceStatus, SessionStatus, Step, session_outcome
 from support.install import EXTERNAL_IDS, INSTALL
 from support.stage import Stage
@@ -69,7 +69,7 @@ def _carries(thing: Any, wanted: dict[str, str]) -> bool:
 
 def _assert_ledger_is_quiet(stage: Stage, session: str) -> None:
     with stage.ledger.read() as tx:
-        assert not launches.open_of_session(tx, session)
+        assert not batches.open_of_session(tx, session)
         open_work = tx.rows(
             sa.select(schema.work).where(schema.work.c.session_id == session, schema.work.c.step != Step.DONE)
         )

@@ -16,6 +16,7 @@ from orchestrator.model.request import SessionRequest
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus, Step, session_outcome
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park
 from orchestrator.services import Install, Services
+from support.fakes.limiter import MemoryLimiter
 
 
 def _start(services: Services, held: Claim) -> Outcome:
@@ -97,6 +98,7 @@ def plain_services(settings: Any, make_dispatch: Any) -> Services:
         ledger=ledger,
         cloud=None,  # type: ignore[arg-type]  # plain steps touch no cloud
         dispatch=make_dispatch(ledger),
+        limiter=MemoryLimiter(ledger.clock),
         clock=ledger.clock,
         install=install,
     )

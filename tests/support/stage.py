@@ -35,6 +35,7 @@ from support import install as values
 from support.clock import FakeClock
 from support.fakes.agent import Agents
 from support.fakes.cloud import FakeCloud
+from support.fakes.limiter import MemoryLimiter
 from support.fakes.script import Call, Died
 from support.fakes.world import World
 
@@ -143,6 +144,7 @@ class Stage:
         self.world = World(self.clock)
         values.furnish(self.world)
         self.agents = Agents(self.world)
+        self.limiter = MemoryLimiter(self.clock)
         self.messages: deque[Message] = deque()
         self.deaths = 0
         self.failures = 0
@@ -172,6 +174,7 @@ class Stage:
             ledger=self.ledger,
             cloud=FakeCloud(self.world, self.install, values.EXTERNAL_IDS.get),
             dispatch=ForgivingDispatch(self.dispatch),
+            limiter=self.limiter,
             clock=self.clock,
             install=self.install,
         )

@@ -109,6 +109,13 @@ def test_workers_are_listed_by_session_and_by_id(lab: Lab, backup: Compute) -> N
     assert backup.workers(session="s-nobody") == []
 
 
+def test_the_end_of_a_workers_console_can_be_read(lab: Lab, backup: Compute) -> None:
+    """The role may: the instance carries our tag. Only so much of it as fits a line of the log."""
+    made = backup.launch(lab.call(FIRST))[0].instance_id
+
+    assert len(backup.console_output(made)) <= 1500
+
+
 def test_terminating_is_done_however_often_and_for_whatever(lab: Lab, backup: Compute) -> None:
     """Unknown, terminating and terminated instances beside a living one."""
     made = backup.launch(lab.call(FIRST))[0].instance_id

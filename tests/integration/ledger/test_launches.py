@@ -9,8 +9,9 @@ from support.clock import FakeClock
 from support.ledgers import claimed, settled, under_way
 
 from agent.protocol import JobResult, Report, format_time
-from orchestrator.ledger import launches, things, work, workers
-from orchestrator.ledger.launches import Batch, LaunchSpec
+from orchestrator.ledger import batches, launches, things, work, workers
+from orchestrator.ledger.batches import Batch
+from orchestrator.ledger.launches import LaunchSpec
 from orchestrator.ledger.store import Ledger
 from orchestrator.model.plan import Access
 from orchestrator.model.work import Park, WorkKey
@@ -18,6 +19,7 @@ from orchestrator.ports import InstanceView
 
 PLACE = ("1" * 12, "eu-west-1")
 MINUTE = timedelta(minutes=1)
+PATIENCE = timedelta(minutes=30)
 
 
 def spec(image: str = "ami-1") -> LaunchSpec:
@@ -61,13 +63,12 @@ def file(ledger: Ledger, session: str, ordinal: int, image: str = "ami-1") -> la
         return launches.file(tx, WorkKey(session, ordinal), 1, spec(image))
 
 
-def gather(ledger: Ledger) -> list[Batch]:
-    """Gather what is due, and write down that it is called."""
+def gather(ledger: Ledger, most: int = 1000) -> list[Batch]:
+    """Admit who waits, and write down that what is due is called."""
     with ledger.write() as tx:
-        due = launches.gather(tx, *PLACE)
-        for batch in due:
-            launches.called(tx, batch)
-        return due
+        for one in launches.waiting(tx, *PLACE):
+            batches.admit(tx, *PLACE, one.session, one.digest, min(most, one.count), patience=PATIENCE)
+        return [batches.called(tx, one, rung=one.rung, count=one.count) for one in batches.due(tx, *PLACE)]
 
 
 def states(ledger: Ledger, session: str) -> list[str]:
@@ -95,9 +96,9 @@ def test_equal_specs_share_a_batch_and_others_do_not(ledger: Ledger, session: st
 
     assert sorted(batch.count for batch in first) == [1, 3]
     assert [(batch.id, batch.token) for batch in first] == [(batch.id, batch.token) for batch in again]
-    assert {batch.tries for batch in again} == {1}
+    assert {batch.tries for batch in again} == {2}
     with ledger.read() as tx:
-        assert launches.waiting_places(tx) == [PLACE]
+        assert launches.places(tx) == [PLACE]
 
 
 def test_large_sessions_are_launched_in_batches_of_a_hundred(ledger: Ledger) -> None:
@@ -114,9 +115,9 @@ def test_instances_are_handed_out_in_order_and_wake_their_resources(ledger: Ledg
     (batch,) = gather(ledger)
 
     with ledger.write() as tx:
-        woken, spare = launches.resolve(tx, batch, instances(3))
+        woken, spare = batches.resolve(tx, batch, instances(3))
     with ledger.write() as tx:
-        assert launches.resolve(tx, batch, instances(3)) == ([], [])
+        assert batches.resolve(tx, batch, instances(3)) == ([], [])
 
     assert (woken, spare) == ([WorkKey(session, ordinal) for ordinal in range(3)], [])
     assert states(ledger, session) == [launches.ASSIGNED] * 3
@@ -126,7 +127,7 @@ def test_instances_are_handed_out_in_order_and_wake_their_resources(ledger: Ledg
         ]
         assert things.find(tx, session, "launch", batch.token).state == things.REMOVED  # type: ignore[union-attr]
         assert {one.state for one in things.of_session(tx, session, kinds=["instance"])} == {things.CREATED}
-        assert launches.open_of_session(tx, session) == []
+        assert batches.open_of_session(tx, session) == []
 
 
 def test_fewer_instances_leave_the_rest_queued(ledger: Ledger, session: str) -> None:
@@ -134,7 +135,7 @@ def test_fewer_instances_leave_the_rest_queued(ledger: Ledger, session: str) -> 
     (batch,) = gather(ledger)
 
     with ledger.write() as tx:
-        woken, _ = launches.resolve(tx, batch, instances(2))
+        woken, _ = batches.resolve(tx, batch, instances(2))
 
     assert woken == [WorkKey(session, 0), WorkKey(session, 1)]
     assert states(ledger, session) == [launches.ASSIGNED, launches.ASSIGNED, launches.QUEUED]
@@ -149,7 +150,7 @@ def test_an_instance_of_a_withdrawn_request_belongs_to_nobody(ledger: Ledger, se
         launches.cancel(tx, WorkKey(session, 1), 1)
 
     with ledger.write() as tx:
-        woken, spare = launches.resolve(tx, batch, instances(3))
+        woken, spare = batches.resolve(tx, batch, instances(3))
 
     assert (woken, spare) == ([WorkKey(session, 0), WorkKey(session, 2)], ["i-2"])
     with ledger.read() as tx:
@@ -163,33 +164,72 @@ def test_a_request_is_not_withdrawn_once_it_has_its_worker(ledger: Ledger, sessi
     """Then the worker is torn down like any other."""
     (batch,) = gather(ledger)
     with ledger.write() as tx:
-        launches.resolve(tx, batch, instances(3))
+        batches.resolve(tx, batch, instances(3))
         launches.cancel(tx, WorkKey(session, 0), 1)
 
     assert states(ledger, session) == [launches.ASSIGNED] * 3
 
 
 def test_a_postponed_batch_waits_and_keeps_its_token(ledger: Ledger, session: str, clock: FakeClock) -> None:
-    """The same call may have happened: only a new rung of the ladder is another call."""
+    """The same call may have happened: only once it is known to have made nothing, another one may be made."""
     (batch,) = gather(ledger)
     with ledger.write() as tx:
-        launches.postpone(tx, batch, until=clock.now() + MINUTE, error="throttled")
+        batches.postpone(tx, batch, until=clock.now() + MINUTE, error="no answer")
     assert gather(ledger) == []
     clock.pass_by(MINUTE)
     (same,) = gather(ledger)
 
+    with ledger.write() as tx, pytest.raises(LookupError):
+        batches.called(tx, same, rung=1, count=3)
     with ledger.write() as tx:
-        launches.postpone(tx, same, until=clock.now(), error="no capacity", rung=1)
-    (other,) = gather(ledger)
+        batches.refused(tx, same)
+        (known,) = batches.due(tx, *PLACE)
+        other = batches.called(tx, known, rung=1, count=2)
 
     assert same.token == batch.token
-    assert (other.id, other.rung) == (batch.id, 1)
+    assert (other.id, other.rung, other.count) == (batch.id, 1, 2)
     assert other.token != batch.token
     with ledger.read() as tx:
         assert [one.state for one in things.of_session(tx, session, kinds=["launch"])] == [
             things.REMOVED,
             things.INTENDED,
         ]
+
+
+def test_a_dissolved_batch_gives_its_requests_their_place_back(ledger: Ledger, session: str, clock: FakeClock) -> None:
+    """They go on waiting for as long as they were given, or as if they had never been admitted."""
+    begun = clock.now()
+    (batch,) = gather(ledger)
+    clock.pass_by(MINUTE)
+    with ledger.write() as tx:
+        batches.dissolve(tx, batch, why="no capacity")
+        (waiting,) = launches.waiting(tx, *PLACE)
+    (again,) = gather(ledger)
+
+    with ledger.write() as tx:
+        kept = launches.request(tx, WorkKey(session, 0), 1)
+        batches.dissolve(tx, again, why="at quota", keeps_waiting=True)
+        fresh = launches.request(tx, WorkKey(session, 0), 1)
+
+    assert (waiting.session, waiting.count, waiting.since) == (session, 3, begun)
+    assert kept is not None
+    assert (kept.admitted_at, kept.reason) == (begun, "no capacity")
+    assert fresh is not None
+    assert (fresh.state, fresh.admitted_at, fresh.reason) == (launches.QUEUED, None, "at quota")
+
+
+def test_only_as_many_are_admitted_as_there_is_room_for(ledger: Ledger, session: str) -> None:
+    """First come, first served; whoever is admitted counts as busy until its worker has ended."""
+    (batch,) = gather(ledger, most=2)
+    with ledger.write() as tx:
+        asked = launches.busy(tx, *PLACE)
+        batches.resolve(tx, batch, instances(2))
+        alive = launches.busy(tx, *PLACE)
+        workers.seen(tx, "i-0", "shutting-down")
+        fewer = launches.busy(tx, *PLACE)
+
+    assert states(ledger, session) == [launches.ASSIGNED, launches.ASSIGNED, launches.QUEUED]
+    assert (asked, alive, fewer) == ({session: 2}, {session: 2}, {session: 1})
 
 
 def test_a_batch_given_up_tells_everybody_why(ledger: Ledger, session: str) -> None:
@@ -199,9 +239,9 @@ def test_a_batch_given_up_tells_everybody_why(ledger: Ledger, session: str) -> N
         launches.cancel(tx, WorkKey(session, 2), 1)
 
     with ledger.write() as tx:
-        woken = launches.fail(tx, batch, reason="wrong subnet", remedy="name another")
+        woken = batches.fail(tx, batch, reason="wrong subnet", remedy="name another")
     with ledger.write() as tx:
-        assert launches.fail(tx, batch, reason="again", remedy="") == []
+        assert batches.fail(tx, batch, reason="again", remedy="") == []
 
     assert woken == [WorkKey(session, 0), WorkKey(session, 1)]
     assert states(ledger, session) == [launches.FAILED, launches.FAILED, launches.CANCELLED]
@@ -232,7 +272,7 @@ def launched(ledger: Ledger, session: str) -> str:
     """The session with its three workers."""
     (batch,) = gather(ledger)
     with ledger.write() as tx:
-        launches.resolve(tx, batch, instances(3))
+        batches.resolve(tx, batch, instances(3))
     return session
 
 

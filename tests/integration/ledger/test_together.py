@@ -15,7 +15,7 @@ from support.clock import FakeClock
 from support.ledgers import claimed, request_of, settled, submit, under_way
 
 from orchestrator.errors import Conflict, DayworkError
-from orchestrator.ledger import journal, launches, leases, registry, sessions, things, work
+from orchestrator.ledger import batches, journal, launches, leases, registry, sessions, things, work
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.account import Registry
 from orchestrator.model.plan import Access
@@ -144,7 +144,7 @@ def test_parking_and_a_signal_at_the_same_moment_lose_nothing(ledger: Ledger, cl
         assert answers in ([work.Settled.PARKED, [key]], [work.Settled.AGAIN, []])
 
 
-def test_requests_are_gathered_by_one(ledger: Ledger) -> None:
+def test_requests_are_admitted_by_one(ledger: Ledger) -> None:
     """No request is launched twice, whoever looks at the same time."""
     session = under_way(ledger, 30)
     spec = launches.LaunchSpec(
@@ -155,10 +155,13 @@ def test_requests_are_gathered_by_one(ledger: Ledger) -> None:
         with ledger.write() as tx:
             launches.file(tx, WorkKey(session, ordinal), 1, spec)
 
-    together(ledger, *[lambda tx: launches.gather(tx, "1" * 12, "r")] * MANY)
+    def admit(tx: Transaction) -> int:
+        return batches.admit(tx, "1" * 12, "r", session, spec.digest(), 30, patience=MINUTE)
+
+    assert sum(together(ledger, *[admit] * MANY)) == 30
 
     with ledger.read() as tx:
-        assert sum(batch.count for batch in launches.open_of_session(tx, session)) == 30
+        assert sum(batch.count for batch in batches.open_of_session(tx, session)) == 30
 
 
 def test_the_same_rows_may_be_written_by_many(ledger: Ledger) -> None:

@@ -331,6 +331,13 @@ class FakeCompute:
                 raise WrongRequest(f"attach: {device} is already in use", code="InvalidParameterValue")
             volume.attached_to, volume.device = instance_id, device
 
+    def console_output(self, instance_id: str) -> str:
+        """See the port."""
+        with self._call("console_output"):
+            if instance_id not in self._world.instances:
+                raise Missing(f"read the console of {instance_id}", code="InvalidInstanceID.NotFound")
+            return self._world.consoles.get(instance_id, "")
+
     def absent_volume(self, volume_id: str) -> None:
         """See the port."""
         with self._call("absent_volume"):

@@ -145,6 +145,7 @@ class World:
         self.tokens: dict[tuple[str, str, str, str], tuple[Any, list[str]]] = {}
         #: Machines left by (instance type, subnet); what is not named has no end.
         self.capacity: dict[tuple[str, str], int] = {}
+        self.consoles: dict[str, str] = {}
         #: Instances allowed at once by account; what is not named has no limit.
         self.quota: dict[str, int] = {}
         self._numbers = itertools.count(1)

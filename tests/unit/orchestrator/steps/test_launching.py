@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from support import install as values
 from support.expectations import assert_nothing_left, record, statuses
 from support.install import HOME, A
 from support.scenarios import hurry
 from support.stage import Stage
 
 from orchestrator import tags
-from orchestrator.errors import AccessDenied, NoCapacity, NotVisibleYet, WrongRequest
+from orchestrator.errors import AccessDenied, NoAddresses, NoCapacity, NotVisibleYet, Throttled, WrongRequest
+from orchestrator.ledger import journal
 
 
 def submitted(stage: Stage, count: int, **request: object) -> str:
@@ -191,4 +194,180 @@ def test_settings_are_copied_into_the_session(make_stage: Callable[..., Stage]) 
     stage.run(session)
 
     assert {one.subnet for one in workers(stage, session)} == {"subnet-backup-1"}
+    assert_nothing_left(stage, session)
+
+
+def at_once(stage: Stage, session: str | None = None) -> int:
+    """Return how many workers of a session, or of all, are alive."""
+    return len(
+        [
+            one
+            for one in stage.world.alive(**{tags.INSTALL: "test"})
+            if session in (None, one.tags.get(tags.SESSION)) and stage.world.state_of(one) in ("pending", "running")
+        ]
+    )
+
+
+def watched(stage: Stage, *sessions: str) -> int:
+    """Run sessions to their end; return how many workers were alive at most."""
+    most = [0]
+
+    def look() -> bool:
+        most.append(at_once(stage))
+        return all(stage.session(one).status.is_final for one in sessions)
+
+    stage.run_until(look, look_often=True)
+    return max(most)
+
+
+def limited(make_stage: Callable[..., Stage], workers: int, **more: Any) -> Stage:
+    """Return a stage whose backup account allows so many workers at once."""
+    document = values.document()
+    document["accounts"][0]["limits"] = {"workers": workers}
+    return make_stage(document=document, **more)
+
+
+def test_a_limit_of_workers_holds_at_every_moment(make_stage: Callable[..., Stage]) -> None:
+    """Seven resources, three workers: the others wait for their turn, and say so."""
+    stage = limited(make_stage, 3)
+    session = submitted(stage, 7)
+    stage.run_until(lambda: at_once(stage) == 3)
+    reasons = {one.reason for one in stage.resources(session) if one.status == "waiting-for-capacity"}
+
+    most = watched(stage, session)
+
+    assert most == 3
+    assert reasons == {"account backup has at most 3 workers at once in eu-west-1; it waits for one to end"}
+    assert statuses(stage, session) == ["success"] * 7
+    assert {one.reason for one in stage.resources(session)} == {None}
+    assert_nothing_left(stage, session)
+
+
+def test_a_small_session_is_not_kept_waiting_by_a_large_one(make_stage: Callable[..., Stage]) -> None:
+    """Twenty-four resources came first; the two of the small session are done long before them."""
+    stage = limited(make_stage, 4)
+    large = submitted(stage, 24)
+    stage.run_until(lambda: at_once(stage, large) == 4)
+    small = submitted(stage, 2)
+
+    stage.run(small)
+
+    assert statuses(stage, small) == ["success"] * 2
+    assert statuses(stage, large).count("success") <= 12
+    stage.run(large)
+    assert statuses(stage, large) == ["success"] * 24
+
+
+def test_a_turn_that_takes_hours_is_no_failure(make_stage: Callable[..., Stage]) -> None:
+    """Waiting for one's own turn is not bound by the time that a launch may take."""
+    stage = limited(make_stage, 1)
+    session = submitted(stage, 4)
+    stage.agents.manners.work = timedelta(hours=2)
+
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 4
+
+
+def test_a_limit_for_each_session_leaves_room_for_others(make_stage: Callable[..., Stage]) -> None:
+    """Two workers for each; the reason names it."""
+    stage = make_stage(install=values.install(session_workers=2))
+    session = submitted(stage, 5)
+    stage.run_until(lambda: at_once(stage) == 2)
+    reasons = {one.reason for one in stage.resources(session) if one.status == "waiting-for-capacity"}
+
+    assert watched(stage, session) == 2
+    assert reasons == {"a session has at most 2 workers at once; it waits for one of its own to end"}
+
+
+def test_a_pool_without_capacity_is_not_asked_again_by_anybody(stage: Stage) -> None:
+    """The second session goes straight to the next rung; instances are made once for each resource."""
+    stage.world.capacity["c5.large", "subnet-backup-1"] = 0
+    first = submitted(stage, 2)
+    stage.run_until(lambda: at_once(stage, first) == 2)
+    asked = stage.world.script.count("launch")
+    second = submitted(stage, 2)
+
+    stage.run(first, second)
+
+    assert stage.world.script.count("launch") - asked == 1
+    assert {one.subnet for one in workers(stage, second)} == {"subnet-backup-2"}
+    assert len(workers(stage, first)) + len(workers(stage, second)) == 4
+
+
+def test_a_subnet_without_addresses_is_left_for_all_types(stage: Stage) -> None:
+    """One refusal is enough to know."""
+    stage.world.script.fail("launch", NoAddresses("InsufficientFreeAddressesInSubnet", remedy="Add a subnet"))
+    session = submitted(stage, 1)
+
+    stage.run(session)
+
+    assert [one.subnet for one in workers(stage, session)] == ["subnet-backup-2"]
+
+
+def test_a_profile_that_is_not_visible_is_asked_for_by_one_batch_alone(stage: Stage) -> None:
+    """Two batches wait; one asks until EC2 sees the profile, then both are launched."""
+    session = submitted(stage, 120)
+    stage.world.timing.profile = timedelta(minutes=1)
+
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 120
+    assert stage.world.script.count("launch") <= 15
+
+
+def test_three_workers_that_do_not_start_are_enough(stage: Stage) -> None:
+    """Ten resources one after the other: the fourth is not tried, and every one says why."""
+    stage.agents.manners.boots = False
+    stage.world.quota[HOME] = 1
+    session = submitted(stage, 10)
+
+    stage.run(session)
+
+    assert statuses(stage, session) == ["failed"] * 10
+    assert len(workers(stage, session)) == 3
+    reasons = sorted({(one.reason or "").split(" (")[0].split(" i-")[0] for one in stage.resources(session)})
+    assert reasons == [
+        "no more workers are launched: 3 of them did not start; the last one: worker",
+        "worker",
+    ]
+    assert_nothing_left(stage, session)
+
+
+def test_the_console_of_a_worker_that_did_not_start_is_kept(stage: Stage) -> None:
+    """In the session's log, because the instance is gone by the time somebody looks."""
+    stage.agents.manners.boots = False
+    session = submitted(stage, 1)
+    stage.run_until(lambda: at_once(stage, session) == 1)
+    (one,) = workers(stage, session)
+    stage.world.consoles[one.id] = "cloud-init: no route to host"
+
+    stage.run(session)
+
+    with stage.ledger.read() as tx:
+        lines = [line.text for line in journal.read(tx, session)]
+    assert f"console of {one.id}: cloud-init: no route to host" in lines
+
+
+def test_launches_stay_within_awss_rate(stage: Stage) -> None:
+    """A bucket of calls that is empty delays the launch; nothing is refused and nothing fails."""
+    for _ in range(5):
+        assert not stage.limiter.take(HOME, "eu-west-1", "RunInstances")
+    session = submitted(stage, 2)
+
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 2
+    assert stage.world.script.count("launch") == 1
+
+
+def test_throttling_for_minutes_slows_and_fails_nothing(stage: Stage) -> None:
+    """Whatever is called is refused for its rate for five minutes."""
+    session = submitted(stage, 3)
+    for call in ("make_snapshots", "launch", "terminate", "snapshots"):
+        stage.world.script.fail(call, Throttled("RequestLimitExceeded"), times=4)
+
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 3
     assert_nothing_left(stage, session)

@@ -1,0 +1,67 @@
+"""AWS's token buckets in memory, on the test's own clock (`orchestrator.ports.Limiter`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from orchestrator.aws.rates import RATES, Bucket
+from orchestrator.limiter import RECOVERY, SLOWER, SLOWEST
+from orchestrator.ports import Clock
+
+_UNLIMITED = Bucket(1_000_000, 1_000_000)
+
+
+@dataclass
+class _Level:
+    calls: float
+    resources: float
+    at: datetime
+    factor: float = 1.0
+
+
+@dataclass
+class MemoryLimiter:
+    """As the one on Redis, for one process."""
+
+    clock: Clock
+    levels: dict[tuple[str, str, str], _Level] = field(default_factory=dict)
+
+    def take(self, account: str, region: str, api: str, *, resources: int = 0) -> timedelta:
+        """See the port."""
+        level, (calls, many) = self._level(account, region, api), _buckets(api)
+        wanted = min(float(resources), many.burst)
+        wait = max(
+            0.0,
+            (1 - level.calls) / (calls.refill * level.factor),
+            (wanted - level.resources) / (many.refill * level.factor),
+        )
+        if not wait:
+            level.calls -= 1
+            level.resources -= wanted
+        return timedelta(seconds=wait)
+
+    def room(self, account: str, region: str, api: str) -> int:
+        """See the port."""
+        return int(self._level(account, region, api).resources)
+
+    def throttled(self, account: str, region: str, api: str) -> None:
+        """See the port."""
+        level = self._level(account, region, api)
+        level.calls = 0
+        level.resources /= 2
+        level.factor = max(SLOWEST, level.factor * SLOWER)
+
+    def _level(self, account: str, region: str, api: str) -> _Level:
+        (calls, resources), now = _buckets(api), self.clock.now()
+        level = self.levels.setdefault((account, region, api), _Level(calls.burst, resources.burst, now))
+        passed = max(0.0, (now - level.at).total_seconds())
+        level.calls = min(calls.burst, level.calls + passed * calls.refill * level.factor)
+        level.resources = min(resources.burst, level.resources + passed * resources.refill * level.factor)
+        level.factor = min(1.0, level.factor + passed * RECOVERY)
+        level.at = now
+        return level
+
+
+def _buckets(api: str) -> tuple[Bucket, Bucket]:
+    return RATES[api].calls, RATES[api].resources or _UNLIMITED
