@@ -30,6 +30,7 @@ from localcloud.metadata import Metadata
 from localcloud.moto_behaviour import SENDER
 from localcloud.settings import Settings
 from localcloud.sigv4 import Signature, read_signature, verify
+from localcloud.targets import targets
 from localcloud.throttle import Throttle
 from localcloud.tokens import Tokens
 
@@ -141,6 +142,7 @@ class Overlay:
                 code=wire.error_code(reply) if reply is not None else None,
                 principal=call.principal.arn if call is not None and call.principal is not None else None,
                 seconds=self._clock() - began,
+                targets=targets(call) if call is not None else (),
             )
         return reply
 
