@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     job_seconds: Seconds = 24 * 3600
     stop_seconds: Seconds = 2 * 60
     removal_seconds: Seconds = 30 * 60
+    visible_seconds: Seconds = 2 * 60
     watch_seconds: Seconds = 2
     reconcile_seconds: Seconds = 15
     sweep_seconds: Seconds = 120

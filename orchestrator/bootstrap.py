@@ -56,6 +56,7 @@ def make_install(settings: Settings) -> Install:
             job=timedelta(seconds=settings.job_seconds),
             stop=timedelta(seconds=settings.stop_seconds),
             removal=timedelta(seconds=settings.removal_seconds),
+            visible=timedelta(seconds=settings.visible_seconds),
         ),
         heartbeat=timedelta(seconds=settings.report_seconds),
         silence=timedelta(seconds=settings.silence_seconds),

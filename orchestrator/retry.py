@@ -25,9 +25,6 @@ class RetryPolicy:
         return self.attempts is not None and tries >= self.attempts
 
 
-#: What was made a moment ago is not listed everywhere yet: until then its absence proves nothing.
-VISIBLE_WITHIN = timedelta(minutes=2)
-
 #: AWS said "later": as long as it takes, the step's own deadline ends it.
 CLOUD = RetryPolicy(first=timedelta(seconds=1), most=timedelta(seconds=30), attempts=40)
 

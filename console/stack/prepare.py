@@ -97,8 +97,9 @@ def kept_settings(layout: Layout) -> dict[str, object]:
     return {name: value for name, value in values.items() if f"DAYWORK_{name.upper()}" not in os.environ}
 
 
-#: What suits a small cloud with a person in front of it, unless the settings file says otherwise: bars that move.
-_SMALL: Final[dict[str, object]] = {"report_seconds": 2.0}
+#: What suits a small cloud with a person in front of it, unless the settings file says otherwise: bars that move, and
+#: no minutes of waiting for what may be listed late, because here everything is listed at once.
+_SMALL: Final[dict[str, object]] = {"report_seconds": 2.0, "visible_seconds": 20.0}
 
 
 def _given(layout: Layout, around: Surroundings, made: Foundation) -> dict[str, object]:
