@@ -36,10 +36,12 @@ def launch_pending(services: Services, account: str, region: str) -> None:
     """Launch the batches that are due in an account and Region. Safe to run twice at the same time."""
     with services.ledger.write() as tx:
         due = launches.gather(tx, account, region)
+    holder = services.ledger.holder
     for batch in due:
-        owner = f"launch-{services.clock.now().timestamp()}-{batch.tries}"
+        owner = f"launch-{services.clock.now().timestamp()}-{batch.tries}" if holder is None else holder.name
+        is_dead = (lambda _owner: False) if holder is None else holder.is_dead
         with services.ledger.write() as tx:
-            if leases.acquire(tx, f"launch:{batch.id}", owner, _CALLING) is None:
+            if leases.acquire(tx, f"launch:{batch.id}", owner, _CALLING, is_dead=is_dead) is None:
                 continue
             launches.called(tx, batch)
         try:
