@@ -24,6 +24,7 @@ from localcloud.metadata import Metadata
 from localcloud.overlay import Overlay
 from localcloud.profiles import Profiles
 from localcloud.settings import Settings
+from localcloud.simulation import Simulation
 from localcloud.sts import SecurityTokens
 from localcloud.throttle import Throttle
 from localcloud.tokens import Tokens
@@ -80,6 +81,7 @@ class Cloud:
             plugins=[
                 SecurityTokens(self.identities, self.authority),
                 Documents(),
+                Simulation(),
                 Profiles(),
                 Instances(self.settings, self.lifecycle),
                 self.blocks,
