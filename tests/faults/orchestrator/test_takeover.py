@@ -1,4 +1,4 @@
-"""A Celery worker dies in the middle of a launch and is started again: what the dead one has promised holds nobody up."""
+"""A Celery worker dies in the middle of a launch and is started again: nobody waits for what its dead life promised."""
 
 from __future__ import annotations
 
