@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from json.decoder import WHITESPACE
+
+_SPACE = re.compile(r"\s*")
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ def _place(text: str, offset: int) -> tuple[int, int]:
 
 
 def _skip(text: str, position: int) -> int:
-    match = WHITESPACE.match(text, position)  # type: ignore[attr-defined]
-    return int(match.end())
+    match = _SPACE.match(text, position)
+    return position if match is None else match.end()
 
 
 def _statements(text: str) -> Iterator[tuple[int, int]]:
