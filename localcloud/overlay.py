@@ -83,6 +83,7 @@ class Overlay:
     def stop(self) -> None:
         """Let calls that wait because of a fault rule go on at once."""
         self._stopping.set()
+        self._faults.clear()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -163,6 +164,8 @@ class Overlay:
     def _answer(self, call: Call, identity: Identity, request: Request) -> Reply:
         self._throttle.take(call, call.account)
         verdict = self._faults.judge(call, call.account)
+        for rule in verdict.hold:
+            self._faults.wait(rule)
         if verdict.seconds:
             self._stopping.wait(verdict.seconds)
         if verdict.error is not None:
