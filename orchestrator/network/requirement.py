@@ -21,7 +21,7 @@ class Service:
         return f"{self.name} in {self.region}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Peer:
     """Something in the worker's VPC that it talks to: a mount target (2049), a database (5432).
 
