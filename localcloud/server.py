@@ -45,7 +45,14 @@ class Cloud:
         self.calls = CallLog(settings.call_log)
         self.lifecycle = Lifecycle(settings)
         self.metadata = Metadata(self.identities)
-        self.control = Control(directory, settings, self.faults, self.calls, self.throttle)
+        self.control = Control(
+            directory,
+            settings,
+            faults=self.faults,
+            calls=self.calls,
+            throttle=self.throttle,
+            usage=self.authority.usage,
+        )
         self.blocks = Blocks(directory / "blocks", settings)
         self.control.add_page("volumes", self.blocks.pages.serve)
         self.lifecycle.observe(self.metadata)

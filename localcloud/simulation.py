@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from localcloud import state, wire
-from localcloud.authority import managed_text
+from localcloud.attached import managed_text
 from localcloud.call import Call, Principal, Reply
 from localcloud.conditions import UnknownOperator, variables
 from localcloud.errors import AwsError

@@ -6,6 +6,7 @@ modules `moto_behaviour` and `moto_speed`, so that a new version of moto has thr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,6 +82,22 @@ def bucket(name: str) -> Any | None:
 
     owner = bucket_owner(name)
     return None if owner is None else s3_backends[owner]["aws"].buckets.get(name)
+
+
+def resource_policies() -> Iterator[tuple[str, str]]:
+    """Yield (ARN, policy as text) of the buckets and queues that have one."""
+    from moto.s3.models import s3_backends
+    from moto.sqs.models import sqs_backends
+
+    for account in list(s3_backends):
+        for bucket in list(s3_backends[account]["aws"].buckets.values()):
+            if bucket.policy:
+                yield f"arn:aws:s3:::{bucket.name}", bucket.policy.decode()
+    for account in list(sqs_backends):
+        for region, backend in list(sqs_backends[account].items()):
+            for queue in list(backend.queues.values()):
+                if queue.policy:
+                    yield f"arn:aws:sqs:{region}:{account}:{queue.name}", json.dumps(queue.policy)
 
 
 def queue(account: str, region: str, name: str) -> Any | None:
