@@ -25,7 +25,7 @@ def start(services: Services, held: Claim) -> Outcome:
     with services.ledger.write() as tx:
         work.hold(tx, held)
         session = sessions.get(tx, session_id)
-        if session.status is SessionStatus.PENDING and pausing.paused_at(tx) is not None:
+        if session.status is SessionStatus.PENDING and pausing.paused(tx) is not None:
             return Park(pausing.RESUME, tx.now + _PAUSED)
         if session.status is SessionStatus.PENDING:
             sessions.move(tx, session_id, SessionStatus.RUNNING, started_at=tx.now)
