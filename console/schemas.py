@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.model.account import Registry
+from orchestrator.model.catalogue import Operation
 from orchestrator.model.request import SessionRequest
-from orchestrator.operations import CATALOGUE, Operation
+from orchestrator.operations import CATALOGUE
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -10,10 +10,12 @@ from orchestrator import placement
 from orchestrator.errors import Refused
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.model.account import Account, Registry, Repository
+from orchestrator.model.catalogue import Operation, Purpose
+from orchestrator.model.options import BackupOptions, RestoreVolumeOptions
 from orchestrator.model.plan import Access, ResourcePlan, SessionPlan, SourceVolume, TemporaryRole, WorkerPlan
-from orchestrator.model.request import BackupOptions, RestoreVolumeOptions, SessionRequest
+from orchestrator.model.request import SessionRequest
 from orchestrator.model.status import DeploymentMode
-from orchestrator.operations import CATALOGUE, Operation, Purpose
+from orchestrator.operations import CATALOGUE
 from orchestrator.ports import InstanceView
 
 GIB = 2**30
@@ -78,12 +80,12 @@ def operation_access(context: Context, account_id: str, region: str) -> Access:
     override = context.request.roles.operation
     if override is not None and override.split(":")[4] == account_id:
         return Access(account=account_id, region=region, role=override)
-    return Access(account=account_id, region=region, role=_role(account, context.operation.own))
+    return Access(account=account_id, region=region, role=_role(account, context.operation.rows[0].own))
 
 
 def _role(account: Account, purpose: Purpose | str) -> str:
-    name = str(purpose)
-    found = account.roles.named().get(name)
+    name, named = str(purpose), account.roles.named()
+    found = named.get(name) or (named.get(purpose.general) if isinstance(purpose, Purpose) else None)
     if found is None:
         raise Refused(
             f"account {account.name} has no {name} role",
@@ -137,7 +139,7 @@ def _worker(
 ) -> tuple[WorkerPlan, str | None, str | None]:
     """Return the worker's plan, the data role and the repository role it uses."""
     repository = context.repository()
-    types = context.operation.instance_types(size)
+    types = context.operation.rows[0].instance_types(size)
     if context.mode is DeploymentMode.PRODUCTION:
         account = context.account(operation.account)
         if profile is None:

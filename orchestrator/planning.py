@@ -14,8 +14,9 @@ from orchestrator.ledger import points
 from orchestrator.ledger.sessions import Wanted
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.account import Registry
+from orchestrator.model.options import RestoreVolumeOptions
 from orchestrator.model.plan import Access, ResourcePlan
-from orchestrator.model.request import RestoreVolumeOptions, SessionRequest, TagSelector
+from orchestrator.model.request import SessionRequest, TagSelector
 from orchestrator.model.status import DeploymentMode
 from orchestrator.ports import InstanceView
 from orchestrator.services import Services

@@ -15,10 +15,11 @@ import structlog
 from orchestrator.errors import NotFound, Refused
 from orchestrator.ledger import points, registry, sessions
 from orchestrator.ledger.store import Ledger, Transaction
+from orchestrator.model.catalogue import Operation
 from orchestrator.model.request import ResourceSelector, SessionRequest, read_request, read_strict
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus
 from orchestrator.model.work import SESSION, WorkKey
-from orchestrator.operations import Operation, operation
+from orchestrator.operations import available, operation
 from orchestrator.ports import Dispatch
 
 log = structlog.get_logger(__name__)
@@ -113,7 +114,7 @@ def retry(ledger: Ledger, session: str, *, dispatch: Dispatch) -> Submitted:
 
 def _checked(tx: Transaction, request: SessionRequest) -> tuple[DeploymentMode, list[sessions.Wanted]]:
     """Return the mode and the resources of a request. Raises `Refused` that holds every mistake."""
-    row = operation(request.operation)
+    row = available(operation(request.operation))
     problems: list[Refused] = []
     mode = row.default
     with _gathered(problems):

@@ -29,11 +29,17 @@ class SecretRef(Strict):
 
 
 class AccountRoles(Strict):
-    """Role ARNs of an account by purpose (OPERATIONS section 1)."""
+    """Role ARNs of an account by purpose (OPERATIONS section 1).
+
+    Without one of their own, EFS and RDS are backed up with the `backup` role and RDS is restored with `restore`.
+    """
 
     worker_deployment: RoleArn | None = None
     backup: RoleArn | None = None
+    backup_efs: RoleArn | None = None
+    backup_rds: RoleArn | None = None
     restore: RoleArn | None = None
+    restore_rds: RoleArn | None = None
     worker: RoleArn | None = None
     files: RoleArn | None = None
     data: RoleArn | None = None
