@@ -35,6 +35,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from console.demo.eye import Eye
 from orchestrator import records, tags
 from orchestrator.ledger import points, schema, sessions, things
 from orchestrator.ledger.store import Transaction
@@ -63,6 +64,7 @@ class Auditor:
     """Watches one stack from before its first session. `most_changes` is I9's limit: see `broken`."""
 
     stack: Stack
+    eye: Eye
     accounts: tuple[str, ...]
     planted: Planted
     standing: Planted
@@ -72,10 +74,10 @@ class Auditor:
     @classmethod
     def begin(cls, stack: Stack) -> Auditor:
         """Plant look-alikes in every account and look at the roles that customers have made."""
-        accounts = tuple(stack.accounts())
+        accounts, eye = tuple(stack.accounts()), stack.eye
         bucket = f"daywork-control-{INSTALL}"
-        planted = plant(stack.eye, accounts, control_account=HOME, control_bucket=bucket, install=INSTALL)
-        return cls(stack, accounts, planted, standing_roles(stack.eye, accounts))
+        planted = plant(eye, accounts, control_account=HOME, control_bucket=bucket, install=INSTALL)
+        return cls(stack, eye, accounts, planted, standing_roles(eye, accounts))
 
     def accepted(self, session: str, *, source: str | None = None, request: str | None = None) -> None:
         """Note an acknowledged submission; with `source` and `request`, which one it was (I7, I8)."""
@@ -112,8 +114,8 @@ class Auditor:
         found += self._leftovers({str(one) for one in kept})
         found += self._unseen_workers(launched)
         found += self._heads(recorded)
-        found += [f"I2: {one}" for one in self.planted.touched(self.stack.eye)]
-        found += [f"I2: {one}" for one in self.standing.touched(self.stack.eye)]
+        found += [f"I2: {one}" for one in self.planted.touched(self.eye)]
+        found += [f"I2: {one}" for one in self.standing.touched(self.eye)]
         return found
 
     def journal(self) -> list[dict[str, Any]]:
@@ -124,11 +126,14 @@ class Auditor:
         return found
 
     def _leftovers(self, kept: set[str]) -> Iterator[str]:
-        for one in self.stack.left(kept=frozenset(kept | self.planted.names)):
+        bucket = f"daywork-control-{INSTALL}"
+        for one in self.eye.left(self.accounts, install=INSTALL, control_bucket=bucket, control_account=HOME):
+            if one.name in kept | self.planted.names:
+                continue
             yield f"I2: left behind: {one}"
         for account in self.accounts:
             pages = (
-                self.stack.eye.client(account, "ec2")
+                self.eye.client(account, "ec2")
                 .get_paginator("describe_volumes")
                 .paginate(Filters=[{"Name": f"tag:{tags.INSTALL}", "Values": [INSTALL]}])
             )
@@ -139,7 +144,7 @@ class Auditor:
     def _unseen_workers(self, known: set[str]) -> Iterator[str]:
         for account in self.accounts:
             pages = (
-                self.stack.eye.client(account, "ec2")
+                self.eye.client(account, "ec2")
                 .get_paginator("describe_instances")
                 .paginate(Filters=[{"Name": f"tag:{tags.INSTALL}", "Values": [INSTALL]}])
             )
@@ -150,7 +155,7 @@ class Auditor:
     def _heads(self, recorded: Mapping[str, points.RestorePoint]) -> Iterator[str]:
         """Compare the repository's heads with what the ledger lists. A failed attempt may leave one more."""
         pages = (
-            self.stack.eye.client(HOME, "s3")
+            self.eye.client(HOME, "s3")
             .get_paginator("list_objects_v2")
             .paginate(Bucket=f"daywork-repository-{INSTALL}", Prefix="rp/")
         )
