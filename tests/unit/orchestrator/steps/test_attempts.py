@@ -34,6 +34,9 @@ def test_a_failed_resource_is_tried_again_with_a_new_worker_and_the_same_role(st
     assert shown["status"] == "success"
     assert sorted(one["attempts"] for one in shown["resources"]) == [1, 2]
     helped = next(one for one in shown["resources"] if one["attempts"] == 2)
+    orders = {name: life.order.job["endedWorkers"] for name, life in stage.agents.lives.items() if life.order}
+    assert orders.pop(helped["worker"]["instanceId"]) == [first]
+    assert list(orders.values()) == [[], []]
     assert {step["attempt"] for step in helped["steps"]} == {1, 2}
     assert helped["worker"]["instanceId"] != first
     assert shown["attempt"] == 2
