@@ -14,9 +14,11 @@ from orchestrator.errors import WrongRequest
 
 Document = dict[str, Any]
 
-#: IAM's limits for inline policies of a role and for a trust policy, in characters without white space.
+#: IAM's limits for all inline policies of a role and for a trust policy, in characters without white space.
 INLINE_LIMIT = 10_240
 TRUST_LIMIT = 2_048
+#: IAM's limit for one managed policy, in the same characters.
+MANAGED_LIMIT = 6_144
 
 #: Where the control bucket remembers how old the newest ledger was (`orchestrator.ledger.marks`).
 EPOCH_KEY = "ledger/epoch"
@@ -25,6 +27,11 @@ _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnaps
 _WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
 _SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
 _VOLUMES = "arn:aws:ec2:*:*:volume/*"
+#: What a launch makes and tags.
+_LAUNCHED = tuple(f"arn:aws:ec2:*:*:{kind}/*" for kind in ("instance", "volume", "network-interface"))
+
+#: What every deploying role looks at: its workers, and where they may stand.
+_DEPLOYING = ("ec2:DescribeInstances", "ec2:DescribeSubnets")
 
 
 def _document(*statements: Document | None) -> Document:
@@ -36,6 +43,17 @@ def _allow(sid: str, actions: Sequence[str], resources: Sequence[str], condition
     if condition is not None:
         statement["Condition"] = condition
     return statement
+
+
+def _see(*actions: str) -> Document:
+    """Return reading rights that AWS limits to nothing narrower. One statement a role: two would overlap."""
+    return _allow("See", sorted(set(actions)), ["*"])
+
+
+def _prove(*roles: str | None) -> Document | None:
+    """Return the right to ask IAM what these roles may do: `daywork account check` and planning do."""
+    named = sorted({role for role in roles if role})
+    return _allow("Prove", ["iam:SimulatePrincipalPolicy"], named) if named else None
 
 
 def checked(document: Document, limit: int = INLINE_LIMIT) -> Document:
@@ -204,7 +222,6 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     return [
-        _allow("See", ["ec2:DescribeInstances", "ec2:DescribeSubnets"], ["*"]),
         _allow(
             "LaunchInto",
             ["ec2:RunInstances"],
@@ -225,7 +242,7 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
         _allow(
             "TagAtLaunch",
             ["ec2:CreateTags"],
-            ["arn:aws:ec2:*:*:*/*"],
+            _LAUNCHED,
             {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
         ),
         _allow("Terminate", ["ec2:TerminateInstances"], ["arn:aws:ec2:*:*:instance/*"], ours),
@@ -233,8 +250,11 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
     ]
 
 
-def worker_deployment_role(*, install: str, account: str, boundary: str | None) -> Document:
-    """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path."""
+def worker_deployment_role(*, install: str, account: str, boundary: str | None, own: str | None = None) -> Document:
+    """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path.
+
+    `own` is the role's ARN, so that it may prove its own rights.
+    """
     path = tags.path_of(install)
     roles, profiles = f"arn:aws:iam::{account}:role{path}*", f"arn:aws:iam::{account}:instance-profile{path}*"
     bounded = {"StringEquals": {"iam:PermissionsBoundary": boundary}} if boundary else None
@@ -255,36 +275,77 @@ def worker_deployment_role(*, install: str, account: str, boundary: str | None) 
                 [profiles],
             ),
             _allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
+            _see(*_DEPLOYING),
             *_launching(install, [roles]),
+            _prove(own),
         )
     )
 
 
-def _snapshot_keeping(install: str) -> list[Document]:
-    return [
-        _allow("SeeSnapshots", ["ec2:DescribeSnapshots", "ec2:DescribeVolumes"], ["*"]),
-        _allow(
-            "DropOwnSnapshots",
-            ["ec2:DeleteSnapshot"],
-            [_SNAPSHOTS],
-            {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}},
+def temporary_boundary(
+    *,
+    install: str,
+    control_bucket: str,
+    report_queue_arn: str,
+    repositories: Sequence[tuple[str, str, str]],
+    roles: Sequence[str],
+) -> Document:
+    """Permissions boundary of all temporary roles: what any session's role may ever need, whatever made it asks for.
+
+    `repositories` are those in the backup account as (bucket, prefix, key ARN), `roles` the data and repository roles
+    of all accounts. The limit is that of a managed policy.
+    """
+    bases = [f"arn:aws:s3:::{bucket}/{prefix}" for bucket, prefix, _ in repositories]
+    buckets = [f"arn:aws:s3:::{bucket}" for bucket, _, _ in repositories]
+    kept = (
+        [
+            _allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*" for base in bases]),
+            _allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*" for base in bases]),
+            _allow("RepositoryList", ["s3:ListBucket"], buckets),
+            _allow("RepositoryKeys", ["kms:GenerateDataKey", "kms:Decrypt"], [key for _, _, key in repositories]),
+        ]
+        if repositories
+        else []
+    )
+    return checked(
+        _document(
+            *_own_orders(control_bucket),
+            _allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            *_blocks(install),
+            *kept,
+            _allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
         ),
-    ]
+        limit=MANAGED_LIMIT,
+    )
+
+
+def _dropping(install: str) -> Document:
+    ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
+    return _allow("DropOwnSnapshots", ["ec2:DeleteSnapshot"], [_SNAPSHOTS], ours)
 
 
 def _production(install: str, worker_role_arn: str | None) -> list[Document]:
-    if worker_role_arn is None:
-        return []
-    finding = _allow("FindWorkerRole", ["iam:GetRole", "iam:ListInstanceProfilesForRole"], [worker_role_arn])
-    return [finding, *_launching(install, [worker_role_arn])]
+    return [] if worker_role_arn is None else [_finding(worker_role_arn), *_launching(install, [worker_role_arn])]
 
 
-def backup_role(*, install: str, worker_role_arn: str | None) -> Document:
-    """Policy of an account's backup role; with a worker role it also deploys workers there (production mode)."""
+def _finding(worker_role_arn: str) -> Document:
+    return _allow("FindWorkerRole", ["iam:GetRole", "iam:ListInstanceProfilesForRole"], [worker_role_arn])
+
+
+def backup_role(*, install: str, worker_role_arn: str | None, proved: Sequence[str] = ()) -> Document:
+    """Policy of an account's backup role; with a worker role it also deploys workers there (production mode).
+
+    `proved` are the account's roles whose rights it may ask IAM for: its own, the worker's, the data role's.
+    """
     return checked(
         _document(
-            *_snapshot_keeping(install),
-            _allow("SeeInstances", ["ec2:DescribeInstances"], ["*"]),
+            _see(
+                "ec2:DescribeInstances",
+                "ec2:DescribeSnapshots",
+                "ec2:DescribeVolumes",
+                *(_DEPLOYING if worker_role_arn else ()),
+            ),
+            _dropping(install),
             _allow("SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", _VOLUMES]),
             _allow(
                 "SnapshotTagged",
@@ -299,17 +360,27 @@ def backup_role(*, install: str, worker_role_arn: str | None) -> Document:
                 {"StringEquals": {"ec2:CreateAction": "CreateSnapshots"}},
             ),
             *_production(install, worker_role_arn),
+            _prove(*proved),
         )
     )
 
 
-def restore_role(*, install: str, worker_role_arn: str | None) -> Document:
-    """Policy of an account's restore role; with a worker role it also deploys workers there (production mode)."""
+def restore_role(*, install: str, worker_role_arn: str | None, proved: Sequence[str] = ()) -> Document:
+    """Policy of an account's restore role; with a worker role it also deploys workers there (production mode).
+
+    `proved` as for the backup role.
+    """
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     return checked(
         _document(
-            *_snapshot_keeping(install),
+            _see(
+                "ec2:DescribeInstances",
+                "ec2:DescribeSnapshots",
+                "ec2:DescribeVolumes",
+                *(_DEPLOYING if worker_role_arn else ()),
+            ),
+            _dropping(install),
             _allow("StartSnapshots", ["ebs:StartSnapshot"], [_SNAPSHOTS], tagged),
             # EBS tags what it starts by EC2's CreateTags; AWS documents no key that tells this from other tagging.
             _allow("TagStarted", ["ec2:CreateTags"], [_SNAPSHOTS], tagged),
@@ -334,12 +405,18 @@ def restore_role(*, install: str, worker_role_arn: str | None) -> Document:
                 "kms:CreateGrant",
             ),
             *_production(install, worker_role_arn),
+            _prove(*proved),
         )
     )
 
 
-def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn: str) -> Document:
-    """Policy of the control plane's own identity: assume the registered roles, write orders, read reports."""
+def control_plane(
+    roles: Sequence[str], *, control_bucket: str, report_queue_arn: str, own: str | None = None
+) -> Document:
+    """Policy of the control plane's own identity: assume the registered roles, write orders, read reports.
+
+    `own` is the ARN of that identity, so that it may prove its own rights.
+    """
     return _document(
         _allow("Assume", ["sts:AssumeRole"], sorted(roles)) if roles else None,
         _allow(
@@ -348,6 +425,7 @@ def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn
         _allow("Epoch", ["s3:PutObject", "s3:GetObject"], [f"arn:aws:s3:::{control_bucket}/{EPOCH_KEY}"]),
         _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
         _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
+        _prove(own),
     )
 
 
