@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from agent.protocol import Order, Report
+from orchestrator.model.network import Network
 from orchestrator.model.plan import Access, SourceVolume, TemporaryRole
 from orchestrator.model.work import WorkKey
 
@@ -69,8 +70,8 @@ class VolumeView:
 class LaunchCall:
     """One RunInstances call: `count` workers at most, at least one. Equal calls with equal `token` are one launch.
 
-    `user_data` is text. Every worker: IMDSv2 required with hop limit 1, shutdown means terminate, no public address, no
-    key pair, encrypted root volume, `tags` on instance, volumes and network interface.
+    `user_data` is text. Every worker: IMDSv2 required with hop limit 1, shutdown means terminate, a public address only
+    if `public_address`, no key pair, encrypted root volume, `tags` on instance, volumes and network interface.
     """
 
     token: str
@@ -82,6 +83,7 @@ class LaunchCall:
     profile: str
     user_data: str
     tags: Mapping[str, str]
+    public_address: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +175,72 @@ class RoleView:
     role_id: str
 
 
+class Networks(Protocol):
+    """What stands in one account and Region before anything of ours does: read only, a few calls in pages."""
+
+    def network(self, *, subnets: Sequence[str] = (), vpcs: Sequence[str] = (), default_only: bool = False) -> Network:
+        """Describe the VPCs of these subnets and these VPCs with all that stands in them, or everything in the Region.
+
+        `default_only` describes the Region's default VPC alone. Of named subnets only themselves are described, not
+        their neighbours. What does not exist is left out.
+        """
+
+    def offered(self, types: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return the availability zones in which each of these instance types is offered; nowhere: an empty set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What is used of a quota, and how much there may be."""
+
+    used: int
+    most: int
+
+    @property
+    def left(self) -> int:
+        """How much more there may be now."""
+        return max(0, self.most - self.used)
+
+
+class Limits(Protocol):
+    """Quotas of one account, in one Region where they are regional: read only. Asked by plans, never by sessions."""
+
+    def vcpus(self, types: Sequence[str]) -> dict[str, int]:
+        """Return how many vCPUs an instance of each type counts for; unknown types are left out."""
+
+    def room_for_vcpus(self) -> Room:
+        """Return the vCPUs of running on-demand instances of the standard families, and their quota."""
+
+    def room_for_roles(self) -> Room:
+        """Return the account's IAM roles, and their quota."""
+
+    def room_for_profiles(self) -> Room:
+        """Return the account's instance profiles, and their quota."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyView:
+    """A KMS key as described; `policy` is its key policy as JSON text. The services' own keys serve their account."""
+
+    arn: str
+    is_enabled: bool
+    is_managed_by_aws: bool
+    policy: str
+
+
+class Keys(Protocol):
+    """KMS keys and who may use them, as one role sees them in one account and Region: read only, asked by plans."""
+
+    def key(self, key: str) -> KeyView:
+        """Describe a key. Raises `Missing`, `AccessDenied`."""
+
+    def allows(self, role_arn: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
+        """Whether a role's own policies and boundary allow an action on a resource; policies of resources do not count.
+
+        `context` are condition keys and their values. Raises `Missing` when there is no such role, `AccessDenied`.
+        """
+
+
 class Roles(Protocol):
     """IAM as one role sees it in one account."""
 
@@ -258,6 +326,15 @@ class Cloud(Protocol):
 
     def roles(self, access: Access) -> Roles:
         """Return IAM for a role and account."""
+
+    def networks(self, access: Access) -> Networks:
+        """Return the network and the offers of a role's account and Region."""
+
+    def limits(self, access: Access) -> Limits:
+        """Return the quotas of a role's account and Region."""
+
+    def keys(self, access: Access) -> Keys:
+        """Return the KMS keys of a role's account and Region."""
 
     def orders(self) -> Orders:
         """Return the control bucket."""

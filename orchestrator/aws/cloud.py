@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from orchestrator.aws.compute import AwsCompute
 from orchestrator.aws.credentials import Identities
+from orchestrator.aws.keys import AwsKeys
+from orchestrator.aws.limits import AwsLimits
+from orchestrator.aws.network import AwsNetworks
 from orchestrator.aws.orders import AwsOrders
 from orchestrator.aws.reports import AwsReports
 from orchestrator.aws.roles import AwsRoles
@@ -28,6 +31,18 @@ class AwsCloud:
     def roles(self, access: Access) -> AwsRoles:
         """See the port."""
         return AwsRoles(self._identities, access, self._install.path)
+
+    def networks(self, access: Access) -> AwsNetworks:
+        """See the port."""
+        return AwsNetworks(self._identities, access)
+
+    def limits(self, access: Access) -> AwsLimits:
+        """See the port."""
+        return AwsLimits(self._identities, access)
+
+    def keys(self, access: Access) -> AwsKeys:
+        """See the port."""
+        return AwsKeys(self._identities, access)
 
     def orders(self) -> AwsOrders:
         """See the port."""

@@ -64,6 +64,7 @@ def _launch(services: Services, batch: Batch) -> None:
         profile=spec.profile,
         user_data=spec.user_data,
         tags=spec.tags,
+        public_address=spec.public_address,
     )
     compute = services.cloud.compute(spec.access)
     try:

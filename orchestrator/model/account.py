@@ -50,12 +50,16 @@ class AccountRoles(Strict):
 
 
 class WorkerConfiguration(Strict):
-    """Where workers of an account and Region stand: one VPC, subnets in order of preference, security groups."""
+    """Where workers of an account and Region stand: one VPC, subnets in order of preference, security groups.
+
+    Workers have a public address only if `public_address` says so.
+    """
 
     region: Region
     vpc: str | None = None
     subnets: tuple[str, ...] = Field(min_length=1)
     security_groups: tuple[str, ...] = Field(min_length=1)
+    public_address: bool = False
 
 
 class AccountLimits(Strict):

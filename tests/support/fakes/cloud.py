@@ -9,6 +9,7 @@ from orchestrator.model.plan import Access
 from orchestrator.services import Install
 from support.fakes.compute import FakeCompute
 from support.fakes.orders import FakeOrders, FakeReports
+from support.fakes.premises import FakeKeys, FakeLimits, FakeNetworks
 from support.fakes.roles import FakeRoles
 from support.fakes.world import World
 
@@ -29,6 +30,18 @@ class FakeCloud:
     def roles(self, access: Access) -> FakeRoles:
         """See the port."""
         return FakeRoles(self._world, access, self._install.path, self._assume)
+
+    def networks(self, access: Access) -> FakeNetworks:
+        """See the port."""
+        return FakeNetworks(self._world, access, self._assume)
+
+    def limits(self, access: Access) -> FakeLimits:
+        """See the port."""
+        return FakeLimits(self._world, access, self._assume)
+
+    def keys(self, access: Access) -> FakeKeys:
+        """See the port."""
+        return FakeKeys(self._world, access, self._assume)
 
     def orders(self) -> FakeOrders:
         """See the port."""
