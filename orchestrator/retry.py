@@ -36,3 +36,7 @@ REMOVAL = RetryPolicy(first=timedelta(seconds=1), most=timedelta(seconds=30))
 
 #: Two transactions of the ledger were in each other's way: at once, then a little later; more is an outage.
 CONTENDED = RetryPolicy(first=timedelta(milliseconds=20), most=timedelta(milliseconds=500), attempts=6)
+
+#: How often the processes that carry a step out may die at it before the step itself is to blame: one that needs more
+#: memory than there is kills whoever tries.
+DEATHS = 5

@@ -108,6 +108,7 @@ work = sa.Table(
     _text("holder", 64),
     sa.Column("signals", sa.Integer, nullable=False, default=0),
     sa.Column("tries", sa.Integer, nullable=False, default=0),
+    sa.Column("deaths", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("begun_at", Moment),
     sa.Column("parked", sa.Boolean, nullable=False, default=False),
     _text("wait_for", 64),
