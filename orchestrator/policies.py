@@ -20,8 +20,20 @@ _VOLUMES = "arn:aws:ec2:*:*:volume/*"
 #: What a launch makes and tags.
 _LAUNCHED = tuple(f"arn:aws:ec2:*:*:{kind}/*" for kind in ("instance", "volume", "network-interface"))
 
-#: What every deploying role looks at: its workers, and where they may stand.
-_DEPLOYING = ("ec2:DescribeInstances", "ec2:DescribeSubnets")
+#: What every deploying role looks at: its workers, where they may stand, on what, and how many.
+_DEPLOYING = (
+    "ec2:DescribeInstances",
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeNatGateways",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcAttribute",
+    "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeVpcs",
+    "servicequotas:GetServiceQuota",
+)
 
 
 # --- trust --------------------------------------------------------------------------------------------------------
@@ -232,7 +244,7 @@ def worker_deployment_role(*, install: str, account: str, boundary: str | None, 
                 [profiles],
             ),
             allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
-            see(*_DEPLOYING),
+            see(*_DEPLOYING, "iam:GetAccountSummary"),
             *_launching(install, [roles]),
             prove(own),
         )
@@ -281,6 +293,11 @@ def _dropping(install: str) -> Document:
     return allow("DropOwnSnapshots", ["ec2:DeleteSnapshot"], [_SNAPSHOTS], ours)
 
 
+def _see_keys() -> Document:
+    """Return the right to see which keys volumes have and whom they serve: a plan tells before a session fails."""
+    return allow("SeeKeys", ["kms:DescribeKey", "kms:GetKeyPolicy"], ["arn:aws:kms:*:*:key/*"])
+
+
 def _production(install: str, worker_role_arn: str | None) -> list[Document]:
     return [] if worker_role_arn is None else [_finding(worker_role_arn), *_launching(install, [worker_role_arn])]
 
@@ -302,6 +319,7 @@ def backup_role(*, install: str, worker_role_arn: str | None, proved: Sequence[s
                 "ec2:DescribeVolumes",
                 *(_DEPLOYING if worker_role_arn else ()),
             ),
+            _see_keys(),
             _dropping(install),
             allow("SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", _VOLUMES]),
             allow(
@@ -337,6 +355,7 @@ def restore_role(*, install: str, worker_role_arn: str | None, proved: Sequence[
                 "ec2:DescribeVolumes",
                 *(_DEPLOYING if worker_role_arn else ()),
             ),
+            _see_keys(),
             _dropping(install),
             allow("StartSnapshots", ["ebs:StartSnapshot"], [_SNAPSHOTS], tagged),
             # EBS tags what it starts by EC2's CreateTags; AWS documents no key that tells this from other tagging.
@@ -355,7 +374,6 @@ def restore_role(*, install: str, worker_role_arn: str | None, proved: Sequence[
             _keys_through(
                 "VolumeKeys",
                 "kms:Decrypt",
-                "kms:DescribeKey",
                 "kms:GenerateDataKeyWithoutPlaintext",
                 "kms:ReEncryptFrom",
                 "kms:ReEncryptTo",

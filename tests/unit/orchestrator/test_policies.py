@@ -46,7 +46,7 @@ DOCUMENTS = {
 }
 
 #: Calls that AWS lets nobody limit to a resource.
-DESCRIBING = ("ec2:Describe", "iam:List")
+DESCRIBING = ("ec2:Describe", "iam:List", "iam:GetAccountSummary", "servicequotas:GetServiceQuota")
 
 
 def statements(document: policies.Document) -> list[dict[str, Any]]:
