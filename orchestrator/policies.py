@@ -13,6 +13,9 @@ from orchestrator.statements import MANAGED_LIMIT, TRUST_LIMIT, Document, allow,
 #: Where the control bucket remembers how old the newest ledger was (`orchestrator.ledger.marks`).
 EPOCH_KEY = "ledger/epoch"
 
+#: Where it keeps copies of the ledger (`orchestrator.backup_store`).
+BACKUP_PREFIX = "ledger/backups/"
+
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
 _WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
 _SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
@@ -398,6 +401,11 @@ def control_plane(
             "Orders", ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], [f"arn:aws:s3:::{control_bucket}/orders/*"]
         ),
         allow("Epoch", ["s3:PutObject", "s3:GetObject"], [f"arn:aws:s3:::{control_bucket}/{EPOCH_KEY}"]),
+        allow(
+            "LedgerBackups",
+            ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+            [f"arn:aws:s3:::{control_bucket}/{BACKUP_PREFIX}*"],
+        ),
         allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
         allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
         prove(own),
