@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from agent.protocol import format_time, parse_time
 from orchestrator.ledger import schema, work
 from orchestrator.ledger.store import Transaction
-from orchestrator.model.status import Step
+from orchestrator.model.status import SessionStatus, Step
 from orchestrator.model.work import WorkKey
 
 #: What a session's start is parked on while the switch is set.
@@ -54,3 +54,13 @@ def paused(tx: Transaction) -> Pause | None:
     if row is None:
         return None
     return Pause(since=parse_time(row.value["since"]), by=row.value["by"], reason=row.value["reason"])
+
+
+def open_sessions(tx: Transaction) -> tuple[int, int]:
+    """Count the sessions that have not started, and those that have and are not ended."""
+    table = schema.sessions
+    open_ones = [one for one in SessionStatus if not one.is_final]
+    query = sa.select(table.c.status, sa.func.count().label("number")).where(table.c.status.in_(open_ones))
+    found = {SessionStatus(row.status): int(row.number) for row in tx.rows(query.group_by(table.c.status))}
+    waiting = found.pop(SessionStatus.PENDING, 0)
+    return waiting, sum(found.values())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import merge
-from itertools import islice
 
 from ulid import ULID
 
@@ -16,8 +15,9 @@ from orchestrator.ledger import schedules
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.request import read_request
 from orchestrator.ports import Dispatch
+from orchestrator.scheduler import records
 from orchestrator.scheduler.policy import Policy, read_policy
-from orchestrator.scheduler.ticks import coming, put_off, ticks
+from orchestrator.scheduler.ticks import coming
 from orchestrator.submission import Submitted
 
 
@@ -116,15 +116,9 @@ def upcoming(ledger: Ledger, *, count: int = 5, name: str | None = None) -> list
     with ledger.read() as tx:
         entries = schedules.everyone(tx) if name is None else [schedules.get(tx, name)]
         now = tx.now
-    return list(islice(merge(*(_coming(one, now, count) for one in entries), key=lambda one: (one[1], one[0])), count))
-
-
-def _coming(entry: schedules.Entry, now: datetime, count: int) -> list[tuple[str, datetime]]:
-    try:
-        policy = read_policy(entry.document)
-    except Refused:
-        return []  # Its note says that this version cannot read it.
-    if not entry.enabled or policy.schedule is None:
-        return []
-    moments = islice(ticks(policy.schedule, max(now, entry.seen_at)), count)
-    return sorted((entry.name, put_off(policy.schedule, entry.name, moment)) for moment in moments)
+    found: list[tuple[str, datetime]] = []
+    for entry in entries:
+        # One that this version cannot read has a note that says so.
+        with suppress(Refused):
+            found += [(entry.name, one) for one in records.runs(entry, read_policy(entry.document), now, count)]
+    return sorted(found, key=lambda one: (one[1], one[0]))[:count]
