@@ -26,8 +26,9 @@ _DENIED_CODES: Final[dict[str, str]] = {
     "ec2": "UnauthorizedOperation",
     "kms": "AccessDeniedException",
     "ebs": "AccessDeniedException",
+    "servicequotas": "AccessDeniedException",
 }
-_DENIED_STATUSES: Final[dict[str, int]] = {"kms": 400, "ebs": 403}
+_DENIED_STATUSES: Final[dict[str, int]] = {"kms": 400, "ebs": 403, "servicequotas": 400}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from localcloud.lifecycle import InstanceObserver, InstanceRef, Lifecycle
 from localcloud.metadata import Metadata
 from localcloud.overlay import Overlay
 from localcloud.profiles import Profiles
+from localcloud.quotas import Quotas
 from localcloud.settings import Settings
 from localcloud.simulation import Simulation
 from localcloud.sts import SecurityTokens
@@ -55,6 +56,8 @@ class Cloud:
         )
         self.blocks = Blocks(directory / "blocks", settings)
         self.control.add_page("volumes", self.blocks.pages.serve)
+        self.quotas = Quotas()
+        self.control.add_page("quotas", self.quotas.serve)
         self.lifecycle.observe(self.metadata)
         self._plugins = list(plugins)
 
@@ -90,6 +93,7 @@ class Cloud:
                 Documents(),
                 Simulation(),
                 Profiles(),
+                self.quotas,
                 Instances(self.settings, self.lifecycle),
                 self.blocks,
                 *self._plugins,

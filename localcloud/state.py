@@ -49,6 +49,19 @@ def instance(account: str, region: str, instance_id: str) -> Any | None:
     return ec2(account, region).get_instance_by_id(instance_id)
 
 
+def instances(account: str, region: str) -> list[Any]:
+    """Return moto's instances of an account and Region, those that are gone included."""
+    return [one for reservation in list(ec2(account, region).reservations.values()) for one in reservation.instances]
+
+
+def vcpus(instance_type: str) -> int:
+    """Return how many vCPUs a type has; 0 when moto does not know it."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+    known = INSTANCE_TYPES.get(instance_type)
+    return 0 if known is None else int(known["VCpuInfo"]["DefaultVCpus"])
+
+
 def profile(account: str, name: str) -> Any | None:
     """Return moto's instance profile by name, or None."""
     return iam(account).instance_profiles.get(name)
