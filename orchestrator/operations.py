@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from orchestrator.errors import Refused
@@ -18,6 +19,7 @@ from orchestrator.model.catalogue import (
     Size,
     Source,
 )
+from orchestrator.model.request import Strict
 from orchestrator.model.status import DeploymentMode
 
 BACKUP, PRODUCTION = DeploymentMode.BACKUP, DeploymentMode.PRODUCTION
@@ -208,7 +210,7 @@ ROWS = (
     ),
 )
 
-_OPTIONS = MappingProxyType(
+_OPTIONS: Mapping[str, type[Strict]] = MappingProxyType(
     {
         "ec2-backup": options.BackupOptions,
         "ec2-restore-instance": options.RestoreInstanceOptions,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from orchestrator.aws.compute import AwsCompute
 from orchestrator.aws.credentials import Identities
+from orchestrator.aws.databases import AwsDatabases
+from orchestrator.aws.file_systems import AwsFileSystems
 from orchestrator.aws.keys import AwsKeys
 from orchestrator.aws.limits import AwsLimits
 from orchestrator.aws.network import AwsNetworks
@@ -27,6 +29,14 @@ class AwsCloud:
     def compute(self, access: Access) -> AwsCompute:
         """See the port."""
         return AwsCompute(self._identities, access, self._install.id)
+
+    def databases(self, access: Access) -> AwsDatabases:
+        """See the port."""
+        return AwsDatabases(self._identities, access)
+
+    def file_systems(self, access: Access) -> AwsFileSystems:
+        """See the port."""
+        return AwsFileSystems(self._identities, access)
 
     def roles(self, access: Access) -> AwsRoles:
         """See the port."""

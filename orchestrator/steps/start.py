@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -40,11 +39,8 @@ def start(services: Services, held: Claim) -> Outcome:
     if session.is_stopping:
         _stop(services, held, waiting)
         return Done()
-    groups: dict[tuple[str, str], list[sessions.Resource]] = defaultdict(list)
-    for one in waiting:
-        groups[one.account, one.region].append(one)
-    for (account, region), members in groups.items():
-        _plan_group(services, held, context, account, region, members)
+    for members in planning.grouped(context, waiting):
+        _plan_group(services, held, context, members)
     return Done()
 
 
@@ -115,14 +111,10 @@ def _plan_session(services: Services, held: Claim, context: planner.Context, ses
 
 
 def _plan_group(
-    services: Services,
-    held: Claim,
-    context: planner.Context,
-    account: str,
-    region: str,
-    members: Sequence[sessions.Resource],
+    services: Services, held: Claim, context: planner.Context, members: Sequence[sessions.Resource]
 ) -> None:
-    """Plan the resources of one account and Region: one describe for all of them."""
+    """Plan the resources of one group: one describe for all of them."""
+    account, region = members[0].account, members[0].region
     try:
         group = planning.read(services, context, account, region, [one.resource_id for one in members])
     except (Refused, CloudError) as error:

@@ -8,6 +8,7 @@ from orchestrator.errors import AccessDenied
 from orchestrator.model.plan import Access
 from orchestrator.services import Install
 from support.fakes.compute import FakeCompute
+from support.fakes.data import FakeDatabases, FakeFileSystems
 from support.fakes.orders import FakeOrders, FakeReports
 from support.fakes.premises import FakeKeys, FakeLimits, FakeNetworks
 from support.fakes.roles import FakeRoles
@@ -26,6 +27,14 @@ class FakeCloud:
     def compute(self, access: Access) -> FakeCompute:
         """See the port."""
         return FakeCompute(self._world, access, self._install.id, self._assume)
+
+    def databases(self, access: Access) -> FakeDatabases:
+        """See the port."""
+        return FakeDatabases(self._world, access, self._assume)
+
+    def file_systems(self, access: Access) -> FakeFileSystems:
+        """See the port."""
+        return FakeFileSystems(self._world, access, self._assume)
 
     def roles(self, access: Access) -> FakeRoles:
         """See the port."""

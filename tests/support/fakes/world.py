@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.model.network import Network
 from orchestrator.model.plan import SourceVolume
-from orchestrator.ports import KeyView, ReceivedReport
+from orchestrator.ports import DatabaseView, FileSystemView, KeyView, ReceivedReport
 from support.clock import FakeClock
 from support.fakes.script import Script
 
@@ -141,6 +141,9 @@ class World:
         self.snapshots: dict[str, FakeSnapshot] = {}
         self.volumes: dict[str, FakeVolume] = {}
         self.subnets: dict[str, str] = {}
+        #: DB instances and file systems by account and Region.
+        self.databases: dict[tuple[str, str], dict[str, DatabaseView]] = {}
+        self.file_systems: dict[tuple[str, str], dict[str, FileSystemView]] = {}
         self.groups: set[str] = set()
         #: Networks by (account, Region); where none is given, every subnet and group of this world can be used.
         self.networks: dict[tuple[str, str], Network] = {}
