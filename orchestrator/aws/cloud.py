@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.aws.backups import AwsBackups
 from orchestrator.aws.compute import AwsCompute
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.databases import AwsDatabases
@@ -61,6 +62,10 @@ class AwsCloud:
     def reports(self) -> AwsReports:
         """Return the report queue."""
         return AwsReports(self._identities, self._install)
+
+    def backups(self) -> AwsBackups:
+        """Return where copies of the ledger are kept."""
+        return AwsBackups(self._identities, self._install)
 
     def check(self, access: Access) -> None:
         """See the port."""
