@@ -49,6 +49,7 @@ T = TypeVar("T")
 
 _READ_ONLY = {"daywork_read_only": True}
 _SINGLE = {"isolation_level": "AUTOCOMMIT"}
+_MOMENT = {"isolation_level": "REPEATABLE READ"}
 
 #: PostgreSQL's words for "rolled back for the sake of another transaction": deadlock, serialization, lock time-out.
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
@@ -268,6 +269,14 @@ class Ledger:
     def read(self) -> Iterator[Transaction]:
         """A transaction that only reads. Raises `LedgerUnavailable`."""
         with _available(), self._reader.connect() as connection:
+            yield Transaction(connection, self.clock.now())
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """A transaction that reads one moment, however long it reads. Raises `LedgerUnavailable`."""
+        # A read transaction of SQLite always is one.
+        options = _MOMENT if self._engine.dialect.name == "postgresql" else {}
+        with _available(), self._reader.execution_options(**options).connect() as connection:
             yield Transaction(connection, self.clock.now())
 
     def close(self) -> None:
