@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     watch_seconds: Seconds = 2
     reconcile_seconds: Seconds = 15
     sweep_seconds: Seconds = 120
+    backup_seconds: Seconds = 15 * 60
+    backups_kept: Annotated[int, Field(ge=1)] = 24
     log_format: Literal["json", "console"] = "console"
     flower_address: str = "127.0.0.1"
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555
