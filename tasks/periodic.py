@@ -68,29 +68,33 @@ def register(app: DayworkApp) -> None:
         shared=False,
         base=DayworkTask,
         name="periodic.backup",
-        soft_time_limit=BACKUP_SOFT_LIMIT.total_seconds(),
-        time_limit=BACKUP_HARD_LIMIT.total_seconds(),
+        soft_time_limit=int(BACKUP_SOFT_LIMIT.total_seconds()),
+        time_limit=int(BACKUP_HARD_LIMIT.total_seconds()),
     )
     def backup(self: DayworkTask) -> str:
         """Copy the ledger to the control bucket, if it has changed."""
-        services = self.services
-        settings = self.daywork.settings
-        try:
-            done = back_up(
-                services.ledger,
-                make_backups(settings, services.ledger),
-                epoch=services.cloud.orders().epoch(),
-                install=services.install.id,
-                keep=settings.backups_kept,
-            )
-        except LedgerUnavailable as error:
-            raise Ignore from error
-        except (Refused, CloudError) as error:
-            log.warning("ledger not backed up", reason=error.reason)
-            return f"failed: {error.reason}"
-        return f"{done.name}: {done.rows} rows" if done.is_new else f"{done.name} is still the same"
+        return _back_up(self)
 
     del tick, watch, reconcile, sweep, backup
+
+
+def _back_up(task: DayworkTask) -> str:
+    """Copy the ledger; returns words for whoever watches."""
+    services, settings = task.services, task.daywork.settings
+    try:
+        done = back_up(
+            services.ledger,
+            make_backups(settings, services.ledger),
+            epoch=services.cloud.orders().epoch(),
+            install=services.install.id,
+            keep=settings.backups_kept,
+        )
+    except LedgerUnavailable as error:
+        raise Ignore from error
+    except (Refused, CloudError) as error:
+        log.warning("ledger not backed up", reason=error.reason)
+        return f"failed: {error.reason}"
+    return f"{done.name}: {done.rows} rows" if done.is_new else f"{done.name} is still the same"
 
 
 def is_idle(app: Celery) -> bool:
