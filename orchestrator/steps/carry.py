@@ -173,7 +173,14 @@ def _note_waiting(tx: Transaction, held: Claim, outcome: Park) -> None:
 def _begin_again(tx: Transaction, key: WorkKey, outcome: Again) -> None:
     """Let a resource forget its attempt, except for how it ended."""
     found = sessions.resource(tx, key)
-    ended = {"attempt": found.attempt, "reason": found.reason, "remedy": found.remedy, "instanceId": found.instance_id}
+    ended = {
+        "attempt": found.attempt,
+        "reason": found.reason,
+        "remedy": found.remedy,
+        "instanceId": found.instance_id,
+        "endedAt": format_time(tx.now),
+        "nextAt": format_time(outcome.at),
+    }
     earlier = [*found.state.get("earlier", []), {name: value for name, value in ended.items() if value is not None}]
     sessions.move_resource(
         tx,
@@ -186,6 +193,7 @@ def _begin_again(tx: Transaction, key: WorkKey, outcome: Again) -> None:
         instance_id=None,
         done=0,
         reason=f"attempt {found.attempt} failed: {found.reason}"[:2000],
+        remedy=None,
     )
     journal.write(tx, key.session, f"next attempt at {format_time(outcome.at)}", ordinal=key.ordinal, level="warning")
 

@@ -290,7 +290,7 @@ def test_a_policy_that_does_not_exist_is_not_found(desk: Desk, verb: str) -> Non
 
 def test_a_pause_says_who_and_why_and_keeps_both(applied: Desk) -> None:
     """Everybody sees it: who pauses again, who lists policies, who starts a session."""
-    applied.session("i-0a1b2c3d4e5f60718")
+    waiting = applied.session("i-0a1b2c3d4e5f60718")
     first = applied.say("pause", "--reason", "upgrade to 2.0", "-o", "json").document()
     again = applied.say("pause", "--reason", "another", "-o", "json").document()
 
@@ -302,6 +302,7 @@ def test_a_pause_says_who_and_why_and_keeps_both(applied: Desk) -> None:
     assert started.code == 0
     for said in (started, applied.say("policy", "list"), applied.say("policy", "next"), applied.say("pause")):
         assert "upgrade to 2.0" in said.err
+    assert "upgrade to 2.0" in applied.say("session", "show", waiting).out
 
 
 def test_a_resume_lets_sessions_start_again(applied: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
