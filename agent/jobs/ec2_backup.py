@@ -153,6 +153,8 @@ class _Backup:
             volumes=tuple(_volume(source) for source in sources),
             configuration=dict(job.configuration),
             figures=_figures(job.restore_point, kind, sources, stored),
+            install=self.context.install,
+            session=self.context.for_session,
         )
 
 
