@@ -35,6 +35,8 @@ class JobRun:
         session: Session,
         worker_id: str,
         endpoint_url: str | None,
+        install: str = "",
+        for_session: str = "",
     ) -> None:
         self.name = name
         self.result = JobResult(outcome="failed", reason="the job has not ended")
@@ -48,6 +50,8 @@ class JobRun:
             worker_id=worker_id,
             stop=self._stop,
             progress=self.note,
+            install=install,
+            for_session=for_session,
             endpoint_url=endpoint_url,
         )
 

@@ -253,6 +253,7 @@ class BackupJob(Message):
 
     `parent` is the restore point that an incremental builds on. `configuration` is the instance as it was (type,
     network, tags, device mapping), recorded as given. `created_at` is RFC 3339 UTC, the moment of the snapshots.
+    `ended_workers` are instances that had this job before and are terminated: what they held in the repository is free.
     """
 
     repository: RepositoryRef
@@ -265,6 +266,7 @@ class BackupJob(Message):
     consistency: str = "crash"
     compression: Literal["balanced", "size"] = "balanced"
     configuration: dict[str, Any] = field(default_factory=dict)
+    ended_workers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -219,6 +219,8 @@ class Runner:
             session=self._means.session,
             worker_id=reporter.worker_id,
             endpoint_url=self._means.endpoint_url,
+            install=boot.install,
+            for_session=boot.session,
         )
         _log.info("job %s, attempt %d, until %s", order.job_name, order.attempt, order.deadline)
         watch = Watch(

@@ -27,6 +27,7 @@ app.conf.update(
         watch_every=timedelta(minutes=1),
         reconcile_every=timedelta(minutes=1),
         sweep_every=timedelta(minutes=1),
+        backup_every=timedelta(minutes=1),
     )
 )
 app.conf.beat_schedule = {}

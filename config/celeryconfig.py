@@ -12,6 +12,10 @@ STEP_SOFT_LIMIT = timedelta(seconds=60)
 STEP_HARD_LIMIT = timedelta(seconds=75)
 VISIBILITY = timedelta(minutes=5)
 
+#: A copy of a large ledger takes minutes; it must end before its message is handed out again.
+BACKUP_SOFT_LIMIT = timedelta(seconds=240)
+BACKUP_HARD_LIMIT = timedelta(seconds=270)
+
 #: How often due policies are looked for.
 TICK = timedelta(seconds=1)
 
@@ -29,11 +33,18 @@ def settings_of(settings: Settings) -> dict[str, Any]:
         watch_every=timedelta(seconds=settings.watch_seconds),
         reconcile_every=timedelta(seconds=settings.reconcile_seconds),
         sweep_every=timedelta(seconds=settings.sweep_seconds),
+        backup_every=timedelta(seconds=settings.backup_seconds),
     )
 
 
 def celery_settings(
-    *, broker_url: str, result_url: str, watch_every: timedelta, reconcile_every: timedelta, sweep_every: timedelta
+    *,
+    broker_url: str,
+    result_url: str,
+    watch_every: timedelta,
+    reconcile_every: timedelta,
+    sweep_every: timedelta,
+    backup_every: timedelta,
 ) -> dict[str, Any]:
     """Return the whole configuration of the app."""
     return {
@@ -122,6 +133,12 @@ def celery_settings(
                 "task": "periodic.sweep",
                 "schedule": sweep_every,
                 "options": {"queue": PERIODIC_QUEUE, "expires": 2 * sweep_every.total_seconds()},
+            },
+            "backup": {
+                "task": "periodic.backup",
+                "schedule": backup_every,
+                # The one that grows with the ledger: among steps, it holds up nothing that has to happen every second.
+                "options": {"queue": CONTROL_QUEUE, "expires": 2 * backup_every.total_seconds()},
             },
         },
     }

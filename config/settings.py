@@ -50,9 +50,12 @@ class Settings(BaseSettings):
     job_seconds: Seconds = 24 * 3600
     stop_seconds: Seconds = 2 * 60
     removal_seconds: Seconds = 30 * 60
+    visible_seconds: Seconds = 2 * 60
     watch_seconds: Seconds = 2
     reconcile_seconds: Seconds = 15
     sweep_seconds: Seconds = 120
+    backup_seconds: Seconds = 15 * 60
+    backups_kept: Annotated[int, Field(ge=1)] = 24
     log_format: Literal["json", "console"] = "console"
     flower_address: str = "127.0.0.1"
     flower_port: Annotated[int, Field(ge=0, le=65535)] = 5555

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -13,18 +14,23 @@ from orchestrator.errors import Refused
 LARGEST = 64 * 1024 * 1024
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without its two traps: a date stays text, and a key that stands twice is an error."""
+_MERGE = "tag:yaml.org,2002:merge"
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own form
-        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without the traps of its old version: YAML 1.2's rules of what is no text, and no key stands twice.
+
+    A date, `on`, `off`, `yes`, `no`, `22:00` and a number with a leading zero (an account id) stay text.
+    """
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's own form
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's own form
         """Return a mapping; raises when a key stands twice in it."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str | int | float | bool) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -38,8 +44,35 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+for _tag, _pattern, _first in (
+    ("null", r"|~|null|Null|NULL", ["", "~", "n", "N"]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?[1-9][0-9]*[eE][-+]?[0-9]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
 def read(path: str, *, what: str) -> Any:
     """Read one document from a file, or from stdin when `path` is `-`. Raises `Refused` that names file and line."""
+    found = read_all(path, what=what)
+    if len(found) > 1:
+        raise Refused(
+            f"{what} is one document, and these are {len(found)}",
+            field="--file",
+            value=path,
+            remedy="Give each a file of its own",
+        )
+    return found[0] if found else None
+
+
+def read_all(path: str, *, what: str) -> list[Any]:
+    """Read all documents of a file, or of stdin when `path` is `-`. Raises `Refused` that names file and line."""
     try:
         if path == "-":
             text = sys.stdin.read(LARGEST + 1)
@@ -58,7 +91,7 @@ def read(path: str, *, what: str) -> Any:
     if len(text) > LARGEST:
         raise Refused(f"{what} is larger than {LARGEST} characters", field="--file", value=path, remedy="Split it")
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, made stricter
+        return list(yaml.load_all(text, _Loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

@@ -1,12 +1,14 @@
-"""JSON Schemas of what users write: the session request with each operation's modes and options, and the registry."""
+"""JSON Schemas of what users write: the session request with each operation's modes and options, policies, registry."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from orchestrator.model.account import Registry
+from orchestrator.model.catalogue import Operation
 from orchestrator.model.request import SessionRequest
-from orchestrator.operations import CATALOGUE, Operation
+from orchestrator.operations import CATALOGUE
+from orchestrator.scheduler.policy import Policy
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -17,7 +19,17 @@ def request_schema() -> dict[str, Any]:
     Beside the request's own model it says what the catalogue says: which operations there are, and for each one its
     modes and the options it takes.
     """
-    schema = SessionRequest.model_json_schema(by_alias=True)
+    schema = _with_catalogue(SessionRequest.model_json_schema(by_alias=True))
+    return {"$schema": _DIALECT, "$id": "urn:daywork:session-request:1", **schema, "title": "Daywork session request"}
+
+
+def policy_schema() -> dict[str, Any]:
+    """Return the schema of a policy's document."""
+    schema = _with_catalogue(Policy.model_json_schema(by_alias=True))
+    return {"$schema": _DIALECT, "$id": "urn:daywork:policy:1", **schema, "title": "Daywork policy"}
+
+
+def _with_catalogue(schema: dict[str, Any]) -> dict[str, Any]:
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
     rows = [row for row in CATALOGUE.values() if row.is_available]
     for row in rows:
@@ -27,7 +39,7 @@ def request_schema() -> dict[str, Any]:
     schema["properties"]["operation"] |= {"enum": [row.name for row in rows]}
     schema["anyOf"] = [{"required": [name], "properties": {name: {"minItems": 1}}} for name in ("resources", "select")]
     schema["allOf"] = [_rule(row) for row in rows]
-    return {"$schema": _DIALECT, "$id": "urn:daywork:session-request:1", **schema, "title": "Daywork session request"}
+    return schema
 
 
 def registry_schema() -> dict[str, Any]:

@@ -8,24 +8,27 @@ both. A key policy and a trust policy must always allow, in the own account too.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from localcloud import state
+from localcloud.attached import Named, managed_text, named_documents
 from localcloud.call import Call
 from localcloud.errors import AwsError
 from localcloud.identity import Identity
 from localcloud.policy import Decision, Document, Query, ask_identity, ask_resource, parse
 from localcloud.settings import Settings
+from localcloud.usage import Usage, holder_of
 
 _DENIED_CODES: Final[dict[str, str]] = {
     "ec2": "UnauthorizedOperation",
     "kms": "AccessDeniedException",
     "ebs": "AccessDeniedException",
+    "servicequotas": "AccessDeniedException",
 }
-_DENIED_STATUSES: Final[dict[str, int]] = {"kms": 400, "ebs": 403}
+_DENIED_STATUSES: Final[dict[str, int]] = {"kms": 400, "ebs": 403, "servicequotas": 400}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,7 @@ class Authority:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
+        self.usage = Usage()
 
     def context(self, call: Call, identity: Identity) -> dict[str, str | tuple[str, ...]]:
         """Return the global condition keys of a call, in lower case."""
@@ -85,31 +89,35 @@ class Authority:
         """Tell whether the signer may have what it demands. Raises `AwsError` for a policy that cannot be read."""
         owner = demand.owner or identity.principal.account
         query = Query(demand.action, demand.resource, {**context, "aws:resourceaccount": owner, **demand.context})
-        said_by_identity = self._ask_identity(query, identity)
-        said_by_resource = Decision.SILENT
+        held = list(identity_documents(identity))
+        said_by_identity = self._ask_identity(query, identity, held)
+        said_by_resource, policy = Decision.SILENT, None
         if demand.policy:
+            policy = parse(demand.policy)
             said_by_resource = ask_resource(
-                parse(demand.policy), query, identity.principal, ignore_resource=demand.action.startswith("sts:")
+                policy, query, identity.principal, ignore_resource=demand.action.startswith("sts:")
             )
-        if Decision.DENIED in (said_by_identity, said_by_resource):
+        is_foreign = owner != identity.principal.account
+        if not _together(said_by_identity, said_by_resource, is_foreign=is_foreign, demand=demand):
             return False
-        if owner == identity.principal.account and said_by_resource is Decision.ALLOWED:
-            return True
-        if owner != identity.principal.account or demand.policy_must_allow:
-            return said_by_identity is Decision.ALLOWED and said_by_resource is not Decision.SILENT
-        return said_by_identity is Decision.ALLOWED
+        if said_by_identity is Decision.ALLOWED:
+            self.usage.allowed(holder_of(identity.role or identity.user), held, query)
+        if policy is not None and said_by_resource is not Decision.SILENT and not demand.policy_must_allow:
+            self.usage.allowed(demand.resource.partition("/")[0], [("policy", policy)], query)
+        return True
 
     def require(self, call: Call, identity: Identity, demands: list[Demand]) -> None:
         """Raise `AwsError` AccessDenied (or the service's word for it) unless every demand is allowed."""
         context = self.context(call, identity)
         for demand in demands:
             if not self.allows(demand, identity, context):
+                self.usage.refused(identity.principal.arn, demand.action, demand.resource)
                 raise denied(call, identity, demand)
 
-    def _ask_identity(self, query: Query, identity: Identity) -> Decision:
+    def _ask_identity(self, query: Query, identity: Identity, held: list[Named]) -> Decision:
         if query.action.partition(":")[0] not in self._settings.enforce:
             return Decision.ALLOWED
-        said = ask_identity(identity_documents(identity), query)
+        said = ask_identity((document for _, document in held), query)
         for limit in limits(identity):
             bound = ask_identity(limit, query)
             if bound is Decision.DENIED:
@@ -117,6 +125,17 @@ class Authority:
             if bound is Decision.SILENT and said is Decision.ALLOWED:
                 said = Decision.SILENT
         return said
+
+
+def _together(by_identity: Decision, by_resource: Decision, *, is_foreign: bool, demand: Demand) -> bool:
+    """Tell whether what both kinds of policies say is enough."""
+    if Decision.DENIED in (by_identity, by_resource):
+        return False
+    if not is_foreign and by_resource is Decision.ALLOWED:
+        return True
+    if is_foreign or demand.policy_must_allow:
+        return by_identity is Decision.ALLOWED and by_resource is not Decision.SILENT
+    return by_identity is Decision.ALLOWED
 
 
 def denied(call: Call, identity: Identity, demand: Demand) -> AwsError:
@@ -132,16 +151,13 @@ def denied(call: Call, identity: Identity, demand: Demand) -> AwsError:
     )
 
 
-def identity_documents(identity: Identity) -> list[Document]:
-    """Return the inline and attached policies of the signer's role or user (groups included)."""
+def identity_documents(identity: Identity) -> Iterator[Named]:
+    """Yield the inline and attached policies of the signer's role or user (groups included), by name."""
     holders = [holder for holder in (identity.role, identity.user) if holder is not None]
     if identity.user is not None:
         holders += state.iam(identity.principal.account).get_groups_for_user(identity.user.name)
-    documents = []
     for holder in holders:
-        documents += [parse(text) for text in list(holder.policies.values())]
-        documents += [parse(managed_text(policy)) for policy in list(holder.managed_policies.values())]
-    return documents
+        yield from named_documents(holder)
 
 
 def limits(identity: Identity) -> list[list[Document]]:
@@ -156,11 +172,3 @@ def limits(identity: Identity) -> list[list[Document]]:
     if identity.session is not None and identity.session.policies:
         found.append([parse(text) for text in identity.session.policies])
     return found
-
-
-def managed_text(policy: Any) -> str:
-    """Return the default version of a managed policy as JSON text."""
-    for version in policy.versions:
-        if version.version_id == policy.default_version_id:
-            return str(version.document)
-    return str(policy.versions[-1].document)

@@ -67,6 +67,12 @@ def _variable(name: str, context: Context) -> str | None:
     return None
 
 
+def variables(text: str) -> list[str]:
+    """Return the names of the policy variables in a text, those without a value of their own."""
+    names = (match[1].partition(",")[0].strip() for match in _VARIABLE.finditer(text))
+    return [name for name in names if name not in _LITERALS]
+
+
 def fill(text: str, context: Context) -> str | None:
     """Return `text` with its policy variables replaced, or None when one is undefined."""
     if "${" not in text:

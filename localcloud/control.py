@@ -1,4 +1,4 @@
-"""The cloud's own pages under `/_sim/`: faults, throttle, calls, health, accounts. For this machine's programs only."""
+"""The cloud's own pages under `/_sim/`: faults, throttle, calls, grants, accounts. For this machine's programs only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from localcloud.decode import Request
 from localcloud.faults import BadRule, Faults
 from localcloud.settings import Settings, is_account
 from localcloud.throttle import Throttle
+from localcloud.usage import Usage
 
 PREFIX: Final = "/_sim/"
 #: Names under which a program on this machine may speak to us; another one is a browser tricked by a foreign page.
@@ -36,12 +37,22 @@ Page = Callable[[Request, str], Reply]
 class Control:
     """Answers `/_sim/` requests."""
 
-    def __init__(self, directory: Path, settings: Settings, faults: Faults, calls: CallLog, throttle: Throttle) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Settings,
+        *,
+        faults: Faults,
+        calls: CallLog,
+        throttle: Throttle,
+        usage: Usage,
+    ) -> None:
         self._directory = directory
         self._settings = settings
         self._faults = faults
         self._calls = calls
         self._throttle = throttle
+        self._usage = usage
         self._token = ""
         self._pages: dict[str, Page] = {
             "accounts": lambda request, _: self._serve_accounts(request),
@@ -74,6 +85,8 @@ class Control:
             return self._serve_faults(request, rest)
         if page == "calls":
             return self._serve_calls(request)
+        if page == "grants":
+            return self._serve_grants(request)
         if page == "throttle":
             return self._serve_throttle(request)
         if page in self._pages:
@@ -108,6 +121,14 @@ class Control:
         except ValueError:
             return wire.document({"error": f"since {since!r} is not a Unix time in seconds"}, 400)
         return wire.document({"calls": self._calls.since(moment)})
+
+    def _serve_grants(self, request: Request) -> Reply:
+        if request.method == "DELETE":
+            self._usage.clear()
+            return wire.document({"forgotten": True})
+        if request.method != "GET":
+            return wire.document({"error": "use GET or DELETE"}, 405)
+        return wire.document(self._usage.report(without=frozenset({ADMINISTRATOR})))
 
     def _serve_throttle(self, request: Request) -> Reply:
         if request.method == "GET":

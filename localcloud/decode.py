@@ -17,6 +17,7 @@ from localcloud.errors import AwsError
 #: Signing names that differ from botocore's service names.
 _MODEL_NAMES: Final[dict[str, str]] = {
     "elasticfilesystem": "efs",
+    "servicequotas": "service-quotas",
     "tagging": "resourcegroupstaggingapi",
     "monitoring": "cloudwatch",
     "email": "ses",

@@ -39,6 +39,8 @@ def iam_demands(call: Call) -> Iterator[Demand]:
     given, backend = call.parameters, state.iam(call.account)
     if call.operation in _WITHOUT_RESOURCE:
         yield Demand(action=call.name)
+    elif "PolicySourceArn" in given:
+        yield Demand(action=call.name, resource=str(given["PolicySourceArn"]))
     elif "InstanceProfileName" in given:
         yield from _profile(call)
     elif "RoleName" in given:

@@ -6,9 +6,14 @@ A rule names an operation (`ec2:RunInstances`; `*` is a wildcard), a kind, and h
 - `latency`: carried out after `seconds`;
 - `reset`: the connection is cut before anything happened;
 - `reset-after`: the call is carried out, then the connection is cut: the effect is there, the answer lost;
+- `hold`: the call waits until its rule is removed, and is carried out then, even if whoever made it is dead: a test
+  that waits for the rule's `waiting` knows that a call is under way;
 - `throttle`: a token bucket of `burst` calls that refills with `rate` a second; an empty one answers
   as the service does (EC2: `RequestLimitExceeded`, S3: `SlowDown`, EBS direct: `RequestThrottledException`, others:
   `Throttling`), per account and Region.
+
+Besides account and Region, a rule may name its signer (`principal`, a pattern of ARNs) and what the call is about (a
+pattern that one of the texts in its parameters must fit, at any depth).
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,7 +31,7 @@ from localcloud.conditions import like
 from localcloud.errors import AwsError
 from localcloud.settings import is_account
 
-KINDS: Final = ("error", "latency", "reset", "reset-after", "throttle")
+KINDS: Final = ("error", "latency", "hold", "reset", "reset-after", "throttle")
 _LIMIT_SECONDS: Final = 600.0
 
 
@@ -47,17 +52,27 @@ class Rule:
     times: int | None = None
     account: str | None = None
     region: str | None = None
+    principal: str | None = None
+    about: str | None = None
     probability: float = 1.0
     rate: float = 0.0
     burst: float = 0.0
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     applied: int = 0
+    #: Calls that a `hold` keeps waiting now.
+    waiting: int = 0
     buckets: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    gate: threading.Event = field(default_factory=threading.Event)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as the API shows it."""
-        shown = {name: value for name, value in vars(self).items() if name != "buckets" and value not in (None, "")}
-        return {name: value for name, value in shown.items() if value != 0.0 or name in ("applied", "probability")}
+        hidden = ("buckets", "gate") if self.kind == "hold" else ("buckets", "gate", "waiting")
+        shown = {name: value for name, value in vars(self).items() if name not in hidden and value not in (None, "")}
+        return {
+            name: value
+            for name, value in shown.items()
+            if value != 0.0 or name in ("applied", "waiting", "probability")
+        }
 
 
 _FIELDS: Final[dict[str, tuple[type, ...]]] = {
@@ -70,6 +85,8 @@ _FIELDS: Final[dict[str, tuple[type, ...]]] = {
     "times": (int,),
     "account": (str,),
     "region": (str,),
+    "principal": (str,),
+    "about": (str,),
     "probability": (int, float),
     "rate": (int, float),
     "burst": (int, float),
@@ -101,26 +118,33 @@ def _check_fields(rule: Rule) -> None:
         )
     if rule.kind not in KINDS:
         raise BadRule(f"kind {rule.kind!r} is not one of {', '.join(KINDS)}")
-    if rule.kind == "error" and not rule.code:
-        raise BadRule("kind error needs code, such as InsufficientInstanceCapacity")
+    _check_kind(rule)
     if rule.status is not None and not 400 <= rule.status <= 599:  # noqa: PLR2004 - HTTP's error statuses
         raise BadRule(f"status {rule.status} is not an HTTP error status (400 to 599)")
-    if rule.kind == "latency" and not 0 < rule.seconds <= _LIMIT_SECONDS:
-        raise BadRule(f"kind latency needs seconds, more than 0 and at most {_LIMIT_SECONDS:g}")
     if rule.times is not None and rule.times < 1:
         raise BadRule("times must be at least 1; leave it out for a rule that stays")
     if rule.account is not None and not is_account(rule.account):
         raise BadRule(f"account {rule.account!r} is not a 12-digit account id")
     if not 0 < rule.probability <= 1:
         raise BadRule("probability must be more than 0 and at most 1")
+
+
+def _check_kind(rule: Rule) -> None:
+    if rule.kind == "error" and not rule.code:
+        raise BadRule("kind error needs code, such as InsufficientInstanceCapacity")
+    if rule.kind == "latency" and not 0 < rule.seconds <= _LIMIT_SECONDS:
+        raise BadRule(f"kind latency needs seconds, more than 0 and at most {_LIMIT_SECONDS:g}")
+    if rule.kind == "hold" and rule.times is not None:
+        raise BadRule("kind hold takes no times: its calls wait until the rule is removed")
     if rule.kind == "throttle" and not (rule.rate > 0 and rule.burst >= 1):
         raise BadRule("kind throttle needs rate (calls a second, more than 0) and burst (calls, at least 1)")
 
 
 @dataclass
 class Verdict:
-    """What rules do to one call: wait `seconds`, then `error`, or cut the connection before or after."""
+    """What rules do to one call: `hold` it, wait `seconds`, then `error`, or cut the connection before or after."""
 
+    hold: list[Rule] = field(default_factory=list)
     seconds: float = 0.0
     error: AwsError | None = None
     reset: bool = False
@@ -148,9 +172,19 @@ class Faults:
     def clear(self, rule_id: str | None = None) -> int:
         """Remove all rules, or one; return how many were removed."""
         with self._lock:
-            before = len(self._rules)
-            self._rules = [rule for rule in self._rules if rule_id is not None and rule.id != rule_id]
-            return before - len(self._rules)
+            gone = [rule for rule in self._rules if rule_id in (None, rule.id)]
+            self._rules = [rule for rule in self._rules if rule_id not in (None, rule.id)]
+        for rule in gone:
+            rule.gate.set()
+        return len(gone)
+
+    def wait(self, rule: Rule) -> None:
+        """Hold the calling thread until a rule is removed."""
+        with self._lock:
+            rule.waiting += 1
+        rule.gate.wait(_LIMIT_SECONDS)
+        with self._lock:
+            rule.waiting -= 1
 
     def rules(self) -> list[Mapping[str, Any]]:
         """Return the rules as the API shows them."""
@@ -177,6 +211,8 @@ class Faults:
             and like(rule.operation, call.name, ignore_case=True)
             and rule.account in (None, account)
             and rule.region in (None, call.region)
+            and (rule.principal is None or _is_signed_by(rule.principal, call))
+            and (rule.about is None or any(like(rule.about, one) for one in _texts(call.parameters)))
             and (rule.probability >= 1 or self._chance() < rule.probability)
         )
 
@@ -190,18 +226,14 @@ class Faults:
             verdict.error = AwsError(rule.code, rule.message or f"{rule.code} (fault rule {rule.id})", rule.status)
         elif rule.kind == "latency":
             verdict.seconds += rule.seconds
+        elif rule.kind == "hold":
+            verdict.hold.append(rule)
         elif rule.kind == "reset":
             verdict.reset = True
         elif rule.kind == "reset-after":
             verdict.reset_after = True
-        elif call.service == "ec2":
-            verdict.error = AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
-        elif call.service == "s3":
-            verdict.error = AwsError("SlowDown", "Please reduce your request rate.", 503)
-        elif call.service == "ebs":
-            verdict.error = AwsError("RequestThrottledException", "Rate exceeded.", 400, reason="ACCOUNT_THROTTLED")
         else:
-            verdict.error = AwsError("Throttling", "Rate exceeded", 400)
+            verdict.error = _throttled(call.service)
 
     def _take(self, rule: Rule, account: str, region: str) -> bool:
         now = self._clock()
@@ -210,3 +242,30 @@ class Faults:
         taken = tokens >= 1
         rule.buckets[account, region] = (tokens - 1 if taken else tokens, now)
         return taken
+
+
+def _throttled(service: str) -> AwsError:
+    """Return what a service answers to somebody who asks too often."""
+    if service == "ec2":
+        return AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
+    if service == "s3":
+        return AwsError("SlowDown", "Please reduce your request rate.", 503)
+    if service == "ebs":
+        return AwsError("RequestThrottledException", "Rate exceeded.", 400, reason="ACCOUNT_THROTTLED")
+    return AwsError("Throttling", "Rate exceeded", 400)
+
+
+def _is_signed_by(pattern: str, call: Call) -> bool:
+    return call.principal is not None and like(pattern, call.principal.arn)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a call's parameters."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)

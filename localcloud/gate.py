@@ -21,6 +21,7 @@ _TABLE: Final[dict[str, Callable[[Call], Iterator[Demand]]]] = {
     "iam": iam_demands,
     "kms": kms_demands,
     "s3": s3_demands,
+    "servicequotas": lambda call: iter((Demand(action=call.name),)),
     "sqs": sqs_demands,
 }
 

@@ -30,6 +30,7 @@ from localcloud.metadata import Metadata
 from localcloud.moto_behaviour import SENDER
 from localcloud.settings import Settings
 from localcloud.sigv4 import Signature, read_signature, verify
+from localcloud.targets import targets
 from localcloud.throttle import Throttle
 from localcloud.tokens import Tokens
 
@@ -82,6 +83,7 @@ class Overlay:
     def stop(self) -> None:
         """Let calls that wait because of a fault rule go on at once."""
         self._stopping.set()
+        self._faults.clear()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -141,6 +143,7 @@ class Overlay:
                 code=wire.error_code(reply) if reply is not None else None,
                 principal=call.principal.arn if call is not None and call.principal is not None else None,
                 seconds=self._clock() - began,
+                targets=targets(call) if call is not None else (),
             )
         return reply
 
@@ -161,6 +164,8 @@ class Overlay:
     def _answer(self, call: Call, identity: Identity, request: Request) -> Reply:
         self._throttle.take(call, call.account)
         verdict = self._faults.judge(call, call.account)
+        for rule in verdict.hold:
+            self._faults.wait(rule)
         if verdict.seconds:
             self._stopping.wait(verdict.seconds)
         if verdict.error is not None:

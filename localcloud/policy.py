@@ -68,11 +68,15 @@ class Statement:
     not_principals: Mapping[str, tuple[str, ...]] | None
     conditions: Mapping[str, Mapping[str, tuple[str, ...]]]
 
+    def about(self, action: str) -> bool:
+        """Tell whether this statement speaks of an action at all."""
+        if self.actions is not None:
+            return _any_like(self.actions, action, None, ignore_case=True)
+        return self.not_actions is None or not _any_like(self.not_actions, action, None, ignore_case=True)
+
     def covers(self, query: Query, *, ignore_resource: bool = False) -> bool:
         """Tell whether action, resource and condition of this statement fit the query."""
-        if self.actions is not None and not _any_like(self.actions, query.action, None, ignore_case=True):
-            return False
-        if self.not_actions is not None and _any_like(self.not_actions, query.action, None, ignore_case=True):
+        if not self.about(query.action):
             return False
         if not ignore_resource:
             if self.resources is not None and not _any_like(self.resources, query.resource, query.context):

@@ -23,7 +23,9 @@ from localcloud.lifecycle import InstanceObserver, InstanceRef, Lifecycle
 from localcloud.metadata import Metadata
 from localcloud.overlay import Overlay
 from localcloud.profiles import Profiles
+from localcloud.quotas import Quotas
 from localcloud.settings import Settings
+from localcloud.simulation import Simulation
 from localcloud.sts import SecurityTokens
 from localcloud.throttle import Throttle
 from localcloud.tokens import Tokens
@@ -44,9 +46,18 @@ class Cloud:
         self.calls = CallLog(settings.call_log)
         self.lifecycle = Lifecycle(settings)
         self.metadata = Metadata(self.identities)
-        self.control = Control(directory, settings, self.faults, self.calls, self.throttle)
+        self.control = Control(
+            directory,
+            settings,
+            faults=self.faults,
+            calls=self.calls,
+            throttle=self.throttle,
+            usage=self.authority.usage,
+        )
         self.blocks = Blocks(directory / "blocks", settings)
         self.control.add_page("volumes", self.blocks.pages.serve)
+        self.quotas = Quotas()
+        self.control.add_page("quotas", self.quotas.serve)
         self.lifecycle.observe(self.metadata)
         self._plugins = list(plugins)
 
@@ -80,7 +91,9 @@ class Cloud:
             plugins=[
                 SecurityTokens(self.identities, self.authority),
                 Documents(),
+                Simulation(),
                 Profiles(),
+                self.quotas,
                 Instances(self.settings, self.lifecycle),
                 self.blocks,
                 *self._plugins,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 #: Services whose identity policies are evaluated unless the settings say otherwise.
-ENFORCED: Final[frozenset[str]] = frozenset({"sts", "s3", "sqs", "ebs", "kms", "ec2", "iam"})
+ENFORCED: Final[frozenset[str]] = frozenset({"sts", "s3", "sqs", "ebs", "kms", "ec2", "iam", "servicequotas"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ modules `moto_behaviour` and `moto_speed`, so that a new version of moto has thr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +49,19 @@ def instance(account: str, region: str, instance_id: str) -> Any | None:
     return ec2(account, region).get_instance_by_id(instance_id)
 
 
+def instances(account: str, region: str) -> list[Any]:
+    """Return moto's instances of an account and Region, those that are gone included."""
+    return [one for reservation in list(ec2(account, region).reservations.values()) for one in reservation.instances]
+
+
+def vcpus(instance_type: str) -> int:
+    """Return how many vCPUs a type has; 0 when moto does not know it."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPES
+
+    known = INSTANCE_TYPES.get(instance_type)
+    return 0 if known is None else int(known["VCpuInfo"]["DefaultVCpus"])
+
+
 def profile(account: str, name: str) -> Any | None:
     """Return moto's instance profile by name, or None."""
     return iam(account).instance_profiles.get(name)
@@ -81,6 +95,22 @@ def bucket(name: str) -> Any | None:
 
     owner = bucket_owner(name)
     return None if owner is None else s3_backends[owner]["aws"].buckets.get(name)
+
+
+def resource_policies() -> Iterator[tuple[str, str]]:
+    """Yield (ARN, policy as text) of the buckets and queues that have one."""
+    from moto.s3.models import s3_backends
+    from moto.sqs.models import sqs_backends
+
+    for account in list(s3_backends):
+        for bucket in list(s3_backends[account]["aws"].buckets.values()):
+            if bucket.policy:
+                yield f"arn:aws:s3:::{bucket.name}", bucket.policy.decode()
+    for account in list(sqs_backends):
+        for region, backend in list(sqs_backends[account].items()):
+            for queue in list(backend.queues.values()):
+                if queue.policy:
+                    yield f"arn:aws:sqs:{region}:{account}:{queue.name}", json.dumps(queue.policy)
 
 
 def queue(account: str, region: str, name: str) -> Any | None:

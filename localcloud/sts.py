@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from localcloud import state, wire
-from localcloud.authority import Authority, Demand, denied, managed_text
+from localcloud.attached import managed_text
+from localcloud.authority import Authority, Demand, denied
 from localcloud.call import Call, Reply
 from localcloud.errors import AwsError
 from localcloud.identity import Identities, Identity

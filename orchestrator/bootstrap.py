@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
+from orchestrator.backup_store import BackupStore
 from orchestrator.dispatch import ForgivingDispatch
 from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
@@ -58,6 +59,7 @@ def make_install(settings: Settings) -> Install:
             job=timedelta(seconds=settings.job_seconds),
             stop=timedelta(seconds=settings.stop_seconds),
             removal=timedelta(seconds=settings.removal_seconds),
+            visible=timedelta(seconds=settings.visible_seconds),
         ),
         heartbeat=timedelta(seconds=settings.report_seconds),
         silence=timedelta(seconds=settings.silence_seconds),
@@ -118,6 +120,13 @@ def make_basics(settings: Settings, ledger: Ledger) -> AwsBasics:
     install = make_install(settings)
     identities = Identities(install=install.id, region=install.control_region, external_id=external_ids(ledger))
     return AwsBasics(identities, install)
+
+
+def make_backups(settings: Settings, ledger: Ledger) -> BackupStore:
+    """Return where copies of the ledger are kept."""
+    from orchestrator.aws.cloud import AwsCloud
+
+    return AwsCloud(install=make_install(settings), external_id=external_ids(ledger)).backups()
 
 
 def make_reports(settings: Settings, ledger: Ledger) -> Reports:

@@ -1,238 +1,266 @@
-"""The catalogue: every operation, its modes, roles, place and sizes, as one literal table (OPERATIONS section 2)."""
+"""The catalogue: every row of OPERATIONS section 2 as one literal table, and the operations that the rows belong to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from orchestrator.errors import Refused
-from orchestrator.model.request import BackupOptions, NoOptions, RestoreVolumeOptions, Strict
+from orchestrator.model import options
+from orchestrator.model.catalogue import (
+    Attached,
+    Deployment,
+    Operation,
+    Place,
+    Profile,
+    Purpose,
+    Refusal,
+    Row,
+    Size,
+    Source,
+)
+from orchestrator.model.request import Strict
 from orchestrator.model.status import DeploymentMode
 
 BACKUP, PRODUCTION = DeploymentMode.BACKUP, DeploymentMode.PRODUCTION
-TB = 10**12
-GB = 10**9
+#: As EC2 and RDS count volumes and storage.
+GB = 2**30
+TB = 2**40
 
-
-class Purpose(StrEnum):
-    """Which of an account's registered roles an operation works with."""
-
-    BACKUP = "backup"
-    RESTORE = "restore"
-    FILES = "files"
-    DEPLOYMENT = "workerDeployment"
-
-
-class Place(StrEnum):
-    """Where the worker stands."""
-
-    RESOURCE_REGION = "Region of the instance, any configured zone"
-    TARGET_REGION = "Region restored to"
-    REPOSITORY_REGION = "Region of the repository"
-    SNAPSHOT_REGION = "Region of the snapshot"
-    MOUNT_TARGET = "Region, zone and VPC of a mount target"
-    DATABASE = "Region and VPC of the DB instance"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    """Instance types, in order of preference, for less than `below` bytes (None: any size)."""
-
-    below: int | None
-    types: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One row. `own` is the operation's own role; `is_available` says whether this version carries its job out."""
-
-    name: str
-    title: str
-    modes: tuple[DeploymentMode, ...]
-    default: DeploymentMode
-    own: Purpose
-    place: Place
-    sizes: tuple[Size, ...]
-    options: type[Strict] = NoOptions
-    source_is_point: bool = False
-    is_available: bool = False
-
-    def mode(self, wanted: DeploymentMode | None) -> DeploymentMode:
-        """Return the mode to use. Raises `Refused` for one outside the row."""
-        if wanted is None:
-            return self.default
-        if wanted not in self.modes:
-            allowed = ", ".join(self.modes)
-            raise Refused(
-                f"{self.name} cannot run in {wanted} mode; allowed: {allowed}",
-                field="mode",
-                value=wanted,
-                remedy=f"Leave mode out or use {allowed}: {_WHY_ONE_MODE[self.modes[0]]}",
-            )
-        return wanted
-
-    def instance_types(self, size: int) -> tuple[str, ...]:
-        """Return the worker's instance types for this many bytes, in order of preference."""
-        return next(one.types for one in self.sizes if one.below is None or size < one.below)
-
-
-_WHY_ONE_MODE = {
-    BACKUP: "its data is in the repository, which only the backup account reaches",
-    PRODUCTION: "the worker must stand in the network of the resource",
-}
+_FROM_BACKUP_ACCOUNT = Deployment(deploying=Purpose.DEPLOYMENT, attached=Attached.TEMPORARY)
+_REPOSITORY_ONLY = Refusal(
+    "it works on the repository alone, which the backup account reaches; no production account is part in it"
+)
+_NETWORK_OF_DATABASE = Refusal("the worker must stand in the VPC of the DB instance, in the account that owns it")
+_NETWORK_OF_FILES = Refusal("the worker must stand in the VPC and zone of a mount target, in the account that owns it")
 
 _BY_VOLUME = (
-    Size(below=TB, types=("c5.large", "c5a.large", "m5.large")),
-    Size(below=16 * TB, types=("c5.2xlarge", "c5a.2xlarge", "m5.2xlarge")),
-    Size(below=None, types=("c5.4xlarge", "c5a.4xlarge", "m5.4xlarge")),
+    Size(below=TB, types=("c5.large", "c5a.large", "m5.large"), profile=Profile.SMALL),
+    Size(below=16 * TB, types=("c5.2xlarge", "c5a.2xlarge", "m5.2xlarge"), profile=Profile.MEDIUM),
+    Size(below=None, types=("c5.4xlarge", "c5a.4xlarge", "m5.4xlarge"), profile=Profile.LARGE),
 )
-_SMALL = (Size(below=None, types=("t3.medium", "t3a.medium")),)
-_ARCHIVING = (Size(below=None, types=("c5.2xlarge", "c5a.2xlarge")),)
-_LARGE = (Size(below=None, types=("c5.large", "c5a.large")),)
-_BOTH = (BACKUP, PRODUCTION)
+_FILES = (Size(below=None, types=("t3.medium", "t3a.medium")),)
+_ARCHIVING = (Size(below=None, types=("c5.2xlarge", "c5a.2xlarge"), profile=Profile.ARCHIVING),)
+_DATABASE = Size(below=None, types=("c5.large", "c5a.large"), profile=Profile.SMALL)
 
-_ROWS = (
-    Operation(
-        name="ec2-backup",
+ROWS = (
+    Row(
+        number="1",
+        operation="ec2-backup",
         title="image-level backup of EC2 instances",
-        modes=_BOTH,
+        source=Source.INSTANCE,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=Deployment(deploying=Purpose.BACKUP, attached=Attached.WORKER),
         default=BACKUP,
         own=Purpose.BACKUP,
         place=Place.RESOURCE_REGION,
         sizes=_BY_VOLUME,
-        options=BackupOptions,
-        is_available=True,
     ),
-    Operation(
-        name="ec2-restore-instance",
+    Row(
+        number="2",
+        operation="ec2-restore-instance",
         title="restore of entire instances",
-        modes=_BOTH,
+        source=Source.POINT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=Deployment(deploying=Purpose.RESTORE, attached=Attached.WORKER),
         default=BACKUP,
         own=Purpose.RESTORE,
         place=Place.TARGET_REGION,
         sizes=_BY_VOLUME,
-        source_is_point=True,
     ),
-    Operation(
-        name="ec2-restore-volume",
+    Row(
+        number="3",
+        operation="ec2-restore-volume",
         title="restore of volumes",
-        modes=_BOTH,
+        source=Source.POINT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=Deployment(deploying=Purpose.RESTORE, attached=Attached.WORKER),
         default=BACKUP,
         own=Purpose.RESTORE,
         place=Place.TARGET_REGION,
         sizes=_BY_VOLUME,
-        options=RestoreVolumeOptions,
-        source_is_point=True,
-        is_available=True,
     ),
-    Operation(
-        name="ec2-restore-files",
-        title="restore of files",
-        modes=_BOTH,
+    Row(
+        number="4",
+        operation="ec2-restore-files",
+        title="restore of files from an image-level backup",
+        source=Source.POINT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=_REPOSITORY_ONLY,
+        default=BACKUP,
+        own=Purpose.DEPLOYMENT,
+        place=Place.REPOSITORY_REGION,
+        sizes=_FILES,
+    ),
+    Row(
+        number="4b",
+        operation="ec2-restore-files",
+        title="restore of files from a cloud-native snapshot",
+        source=Source.SNAPSHOT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=Deployment(deploying=Purpose.FILES, attached=Attached.FILES),
         default=BACKUP,
         own=Purpose.FILES,
-        place=Place.REPOSITORY_REGION,
-        sizes=_SMALL,
-        source_is_point=True,
+        place=Place.SNAPSHOT_REGION,
+        sizes=_FILES,
     ),
-    Operation(
-        name="ec2-retention",
+    Row(
+        number="5",
+        operation="ec2-retention",
         title="retention of EC2 restore points",
-        modes=(BACKUP,),
+        source=Source.CHAIN,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=_REPOSITORY_ONLY,
         default=BACKUP,
         own=Purpose.DEPLOYMENT,
         place=Place.REPOSITORY_REGION,
         sizes=(
-            Size(below=3 * TB, types=("c5.large",)),
-            Size(below=6 * TB, types=("c5.xlarge",)),
-            Size(below=13 * TB, types=("c5.2xlarge",)),
-            Size(below=None, types=("c5.4xlarge",)),
+            Size(below=3 * TB, types=("c5.large", "c5a.large")),
+            Size(below=6 * TB, types=("c5.xlarge", "c5a.xlarge")),
+            Size(below=13 * TB, types=("c5.2xlarge", "c5a.2xlarge")),
+            Size(below=None, types=("c5.4xlarge", "c5a.4xlarge")),
         ),
     ),
-    Operation(
-        name="ec2-archive",
+    Row(
+        number="6",
+        operation="ec2-archive",
         title="archived backup of EC2 restore points",
-        modes=(BACKUP,),
+        source=Source.POINT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=_REPOSITORY_ONLY,
         default=BACKUP,
         own=Purpose.DEPLOYMENT,
-        place=Place.REPOSITORY_REGION,
+        place=Place.STANDARD_REPOSITORY_REGION,
         sizes=_ARCHIVING,
-        source_is_point=True,
     ),
-    Operation(
-        name="rds-archive",
+    Row(
+        number="7",
+        operation="rds-archive",
         title="archived backup of RDS restore points",
-        modes=(BACKUP,),
+        source=Source.POINT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=_REPOSITORY_ONLY,
         default=BACKUP,
         own=Purpose.DEPLOYMENT,
-        place=Place.REPOSITORY_REGION,
+        place=Place.STANDARD_REPOSITORY_REGION,
         sizes=_ARCHIVING,
-        source_is_point=True,
     ),
-    Operation(
-        name="ec2-health-check",
+    Row(
+        number="8",
+        operation="ec2-health-check",
         title="health check of EC2 restore points",
-        modes=(BACKUP,),
+        source=Source.POINT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=_REPOSITORY_ONLY,
         default=BACKUP,
         own=Purpose.DEPLOYMENT,
         place=Place.REPOSITORY_REGION,
         sizes=_BY_VOLUME,
-        source_is_point=True,
     ),
-    Operation(
-        name="rds-health-check",
+    Row(
+        number="9",
+        operation="rds-health-check",
         title="health check of RDS restore points",
-        modes=(BACKUP,),
+        source=Source.POINT,
+        backup=_FROM_BACKUP_ACCOUNT,
+        production=_REPOSITORY_ONLY,
         default=BACKUP,
         own=Purpose.DEPLOYMENT,
         place=Place.REPOSITORY_REGION,
-        sizes=_LARGE,
-        source_is_point=True,
+        sizes=(_DATABASE,),
     ),
-    Operation(
-        name="efs-index",
+    Row(
+        number="10",
+        operation="efs-index",
         title="indexing of EFS file systems",
-        modes=(PRODUCTION,),
+        source=Source.FILE_SYSTEM,
+        backup=_NETWORK_OF_FILES,
+        production=Deployment(deploying=Purpose.BACKUP_EFS, attached=Attached.WORKER),
         default=PRODUCTION,
-        own=Purpose.BACKUP,
+        own=Purpose.BACKUP_EFS,
         place=Place.MOUNT_TARGET,
-        sizes=_SMALL,
+        sizes=_FILES,
     ),
-    Operation(
-        name="rds-backup",
+    Row(
+        number="11",
+        operation="rds-backup",
         title="image-level backup of RDS databases",
-        modes=(PRODUCTION,),
+        source=Source.DATABASE,
+        backup=_NETWORK_OF_DATABASE,
+        production=Deployment(deploying=Purpose.BACKUP_RDS, attached=Attached.WORKER),
         default=PRODUCTION,
-        own=Purpose.BACKUP,
+        own=Purpose.BACKUP_RDS,
         place=Place.DATABASE,
-        sizes=(Size(below=80 * GB, types=("c5.large",)), Size(below=None, types=("c5.xlarge",))),
+        sizes=(
+            Size(below=80 * GB, types=("c5.large", "c5a.large"), profile=Profile.SMALL),
+            Size(below=None, types=("c5.xlarge", "c5a.xlarge"), profile=Profile.MEDIUM),
+        ),
     ),
-    Operation(
-        name="rds-restore-database",
+    Row(
+        number="12",
+        operation="rds-restore-database",
         title="restore of RDS databases",
-        modes=(PRODUCTION,),
+        source=Source.POINT,
+        backup=_NETWORK_OF_DATABASE,
+        production=Deployment(deploying=Purpose.RESTORE_RDS, attached=Attached.WORKER),
         default=PRODUCTION,
-        own=Purpose.RESTORE,
-        place=Place.DATABASE,
-        sizes=_LARGE,
-        source_is_point=True,
+        own=Purpose.RESTORE_RDS,
+        place=Place.TARGET_DATABASE,
+        sizes=(_DATABASE,),
     ),
 )
 
-CATALOGUE = MappingProxyType({row.name: row for row in _ROWS})
+_OPTIONS: Mapping[str, type[Strict]] = MappingProxyType(
+    {
+        "ec2-backup": options.BackupOptions,
+        "ec2-restore-instance": options.RestoreInstanceOptions,
+        "ec2-restore-volume": options.RestoreVolumeOptions,
+        "ec2-restore-files": options.RestoreFilesOptions,
+        "ec2-retention": options.RetentionOptions,
+        "ec2-archive": options.ArchiveOptions,
+        "rds-archive": options.ArchiveOptions,
+        "ec2-health-check": options.NoOptions,
+        "rds-health-check": options.NoOptions,
+        "efs-index": options.IndexOptions,
+        "rds-backup": options.DatabaseBackupOptions,
+        "rds-restore-database": options.DatabaseRestoreOptions,
+    }
+)
+
+#: The operations whose jobs this version has. The others are planned whole and refused when a session is asked for.
+_AVAILABLE = frozenset({"ec2-backup", "ec2-restore-volume"})
+
+CATALOGUE = MappingProxyType(
+    {
+        name: Operation(
+            name=name,
+            rows=tuple(row for row in ROWS if row.operation == name),
+            options=kind,
+            is_available=name in _AVAILABLE,
+        )
+        for name, kind in _OPTIONS.items()
+    }
+)
 
 
 def operation(name: str) -> Operation:
-    """Return a row that can be carried out. Raises `Refused` naming what there is."""
-    row = CATALOGUE.get(name)
-    if row is None:
+    """Return an operation. Raises `Refused` naming what there is."""
+    found = CATALOGUE.get(name)
+    if found is None:
         raise Refused(
             "unknown operation", field="operation", value=name, remedy=f"Known operations: {', '.join(CATALOGUE)}"
         )
-    if not row.is_available:
-        ready = ", ".join(one.name for one in _ROWS if one.is_available)
+    return found
+
+
+def available(found: Operation) -> Operation:
+    """Return the operation. Raises `Refused` when this version cannot carry it out."""
+    if not found.is_available:
+        ready = ", ".join(one.name for one in CATALOGUE.values() if one.is_available)
         raise Refused(
-            "this version cannot carry the operation out yet", field="operation", value=name, remedy=f"Use {ready}"
+            "this version cannot carry the job of this operation out yet",
+            field="operation",
+            value=found.name,
+            remedy=f"Look at it with daywork plan; sessions can be started of {ready}",
         )
-    return row
+    return found

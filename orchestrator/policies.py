@@ -5,48 +5,38 @@ Every statement is limited by resource, by this install's tag or by this install
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from orchestrator import tags
-from orchestrator.errors import WrongRequest
-
-Document = dict[str, Any]
-
-#: IAM's limits for inline policies of a role and for a trust policy, in characters without white space.
-INLINE_LIMIT = 10_240
-TRUST_LIMIT = 2_048
+from orchestrator.statements import MANAGED_LIMIT, TRUST_LIMIT, Document, allow, checked, document, prove, see
 
 #: Where the control bucket remembers how old the newest ledger was (`orchestrator.ledger.marks`).
 EPOCH_KEY = "ledger/epoch"
+
+#: Where it keeps copies of the ledger (`orchestrator.backup_store`).
+BACKUP_PREFIX = "ledger/backups/"
 
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
 _WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
 _SNAPSHOTS = "arn:aws:ec2:*::snapshot/*"
 _VOLUMES = "arn:aws:ec2:*:*:volume/*"
+#: What a launch makes and tags.
+_LAUNCHED = tuple(f"arn:aws:ec2:*:*:{kind}/*" for kind in ("instance", "volume", "network-interface"))
 
-
-def _document(*statements: Document | None) -> Document:
-    return {"Version": "2012-10-17", "Statement": [one for one in statements if one is not None]}
-
-
-def _allow(sid: str, actions: Sequence[str], resources: Sequence[str], condition: Document | None = None) -> Document:
-    statement: Document = {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
-    if condition is not None:
-        statement["Condition"] = condition
-    return statement
-
-
-def checked(document: Document, limit: int = INLINE_LIMIT) -> Document:
-    """Return the document. Raises `WrongRequest` when it is longer than AWS takes."""
-    size = len(json.dumps(document, separators=(",", ":")))
-    if size > limit:
-        raise WrongRequest(
-            f"a policy document has {size} characters; AWS takes {limit}",
-            remedy="Split the session over fewer accounts",
-        )
-    return document
+#: What every deploying role looks at: its workers, where they may stand, on what, and how many.
+_DEPLOYING = (
+    "ec2:DescribeInstances",
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeNatGateways",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcAttribute",
+    "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeVpcs",
+    "servicequotas:GetServiceQuota",
+)
 
 
 # --- trust --------------------------------------------------------------------------------------------------------
@@ -54,7 +44,7 @@ def checked(document: Document, limit: int = INLINE_LIMIT) -> Document:
 
 def ec2_trust() -> Document:
     """Trust of every role that is attached to workers: EC2 alone, so nobody else can choose the session's name."""
-    return _document({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"})
+    return document({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"})
 
 
 def operation_trust(control_plane: str, external_id: str | None) -> Document:
@@ -62,12 +52,12 @@ def operation_trust(control_plane: str, external_id: str | None) -> Document:
     statement: Document = {"Effect": "Allow", "Principal": {"AWS": control_plane}, "Action": "sts:AssumeRole"}
     if external_id is not None:
         statement["Condition"] = {"StringEquals": {"sts:ExternalId": external_id}}
-    return _document(statement)
+    return document(statement)
 
 
 def worker_trust(account: str, role_pattern: str) -> Document:
     """Trust of data and repository roles: workers' roles of `account` whose ARN matches `role_pattern`."""
-    return _document(
+    return document(
         {
             "Effect": "Allow",
             "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
@@ -87,7 +77,7 @@ def workers_trust(patterns: Sequence[tuple[str, str]]) -> Document:
     for account, pattern in patterns:
         alike.setdefault(pattern.replace(f":{account}:", ":*:"), []).append(account)
     return checked(
-        _document(
+        document(
             *[
                 {
                     "Effect": "Allow",
@@ -108,8 +98,8 @@ def workers_trust(patterns: Sequence[tuple[str, str]]) -> Document:
 def _own_orders(bucket: str) -> list[Document]:
     place = f"arn:aws:s3:::{bucket}/orders/*/${{aws:userid}}"
     return [
-        _allow("OwnOrder", ["s3:GetObject"], [f"{place}.json", f"{place}.stop", f"{place}.result.json"]),
-        _allow("OwnResult", ["s3:PutObject"], [f"{place}.result.json"]),
+        allow("OwnOrder", ["s3:GetObject"], [f"{place}.json", f"{place}.stop", f"{place}.result.json"]),
+        allow("OwnResult", ["s3:PutObject"], [f"{place}.result.json"]),
     ]
 
 
@@ -117,24 +107,24 @@ def repository_statements(bucket: str, prefix: str, key: str) -> list[Document]:
     """Return what a writer of a repository needs. Nothing in it can delete, but for its own leases."""
     base = f"arn:aws:s3:::{bucket}/{prefix}" if prefix else f"arn:aws:s3:::{bucket}/"
     return [
-        _allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*"]),
-        _allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*"]),
-        _allow(
+        allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*"]),
+        allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*"]),
+        allow(
             "RepositoryList", ["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], {"StringLike": {"s3:prefix": f"{prefix}*"}}
         ),
-        _allow("RepositoryKey", ["kms:GenerateDataKey", "kms:Decrypt"], [key]),
+        allow("RepositoryKey", ["kms:GenerateDataKey", "kms:Decrypt"], [key]),
     ]
 
 
 def repository_role(bucket: str, prefix: str, key: str) -> Document:
     """Policy of the role by which workers of other accounts reach a repository."""
-    return checked(_document(*repository_statements(bucket, prefix, key)))
+    return checked(document(*repository_statements(bucket, prefix, key)))
 
 
 def _keys_through(sid: str, *actions: str) -> Document:
     """Return the use of customers' own keys, through EBS alone. The key's policy must allow it as well."""
     through = {"StringLike": {"kms:ViaService": ["ec2.*.amazonaws.com", "ebs.*.amazonaws.com"]}}
-    return _allow(sid, actions, ["arn:aws:kms:*:*:key/*"], through)
+    return allow(sid, actions, ["arn:aws:kms:*:*:key/*"], through)
 
 
 def _blocks(install: str, *, session: str | None = None) -> list[Document]:
@@ -142,7 +132,7 @@ def _blocks(install: str, *, session: str | None = None) -> list[Document]:
     if session is not None:
         condition["StringEquals"][f"aws:ResourceTag/{tags.SESSION}"] = session
     return [
-        _allow("Blocks", [*_READ_BLOCKS, *_WRITE_BLOCKS], [_SNAPSHOTS], condition),
+        allow("Blocks", [*_READ_BLOCKS, *_WRITE_BLOCKS], [_SNAPSHOTS], condition),
         _keys_through("BlockKeys", "kms:Decrypt"),
     ]
 
@@ -162,12 +152,12 @@ def temporary_role(
     prefix, key ARN) when it is in the same account, and exactly the data and repository `roles` of the session.
     """
     return checked(
-        _document(
+        document(
             *_own_orders(control_bucket),
-            _allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *_blocks(install, session=session),
             *(repository_statements(*repository) if repository is not None else []),
-            _allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
+            allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
         )
     )
 
@@ -182,19 +172,19 @@ def worker_role(
 ) -> Document:
     """Policy of a production account's own worker role: as the temporary one, over all snapshots of this install."""
     return checked(
-        _document(
+        document(
             *_own_orders(control_bucket),
-            _allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *_blocks(install),
             *(repository_statements(*repository) if repository is not None else []),
-            _allow("Repository", ["sts:AssumeRole"], [repository_role_arn]) if repository_role_arn else None,
+            allow("Repository", ["sts:AssumeRole"], [repository_role_arn]) if repository_role_arn else None,
         )
     )
 
 
 def data_role(install: str) -> Document:
     """Policy of an account's data role: blocks of snapshots with this install's tag, nothing else."""
-    return checked(_document(*_blocks(install)))
+    return checked(document(*_blocks(install)))
 
 
 # --- what the control plane's roles may do ------------------------------------------------------------------------
@@ -204,46 +194,48 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     return [
-        _allow("See", ["ec2:DescribeInstances", "ec2:DescribeSubnets"], ["*"]),
-        _allow(
+        allow(
             "LaunchInto",
             ["ec2:RunInstances"],
             [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("subnet", "security-group")] + ["arn:aws:ec2:*::image/*"],
         ),
-        _allow(
+        allow(
             "LaunchTagged",
             ["ec2:RunInstances"],
             [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("volume", "network-interface")],
             tagged,
         ),
-        _allow(
+        allow(
             "LaunchWorkers",
             ["ec2:RunInstances"],
             ["arn:aws:ec2:*:*:instance/*"],
             {"StringEquals": {**tagged["StringEquals"], "ec2:MetadataHttpTokens": "required"}},
         ),
-        _allow(
+        allow(
             "TagAtLaunch",
             ["ec2:CreateTags"],
-            ["arn:aws:ec2:*:*:*/*"],
+            _LAUNCHED,
             {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
         ),
-        _allow("Terminate", ["ec2:TerminateInstances"], ["arn:aws:ec2:*:*:instance/*"], ours),
-        _allow("ReadConsoles", ["ec2:GetConsoleOutput"], ["arn:aws:ec2:*:*:instance/*"], ours),
-        _allow("Pass", ["iam:PassRole"], passed, {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
+        allow("Terminate", ["ec2:TerminateInstances"], ["arn:aws:ec2:*:*:instance/*"], ours),
+        allow("ReadConsoles", ["ec2:GetConsoleOutput"], ["arn:aws:ec2:*:*:instance/*"], ours),
+        allow("Pass", ["iam:PassRole"], passed, {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
     ]
 
 
-def worker_deployment_role(*, install: str, account: str, boundary: str | None) -> Document:
-    """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path."""
+def worker_deployment_role(*, install: str, account: str, boundary: str | None, own: str | None = None) -> Document:
+    """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path.
+
+    `own` is the role's ARN, so that it may prove its own rights.
+    """
     path = tags.path_of(install)
     roles, profiles = f"arn:aws:iam::{account}:role{path}*", f"arn:aws:iam::{account}:instance-profile{path}*"
     bounded = {"StringEquals": {"iam:PermissionsBoundary": boundary}} if boundary else None
     return checked(
-        _document(
-            _allow("MakeRoles", ["iam:CreateRole", "iam:PutRolePolicy"], [roles], bounded),
-            _allow("HandleRoles", ["iam:GetRole", "iam:TagRole", "iam:DeleteRole", "iam:DeleteRolePolicy"], [roles]),
-            _allow(
+        document(
+            allow("MakeRoles", ["iam:CreateRole", "iam:PutRolePolicy"], [roles], bounded),
+            allow("HandleRoles", ["iam:GetRole", "iam:TagRole", "iam:DeleteRole", "iam:DeleteRolePolicy"], [roles]),
+            allow(
                 "HandleProfiles",
                 [
                     "iam:CreateInstanceProfile",
@@ -255,100 +247,169 @@ def worker_deployment_role(*, install: str, account: str, boundary: str | None) 
                 ],
                 [profiles],
             ),
-            _allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
+            allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
+            see(*_DEPLOYING, "iam:GetAccountSummary"),
             *_launching(install, [roles]),
+            prove(own),
         )
     )
 
 
-def _snapshot_keeping(install: str) -> list[Document]:
-    return [
-        _allow("SeeSnapshots", ["ec2:DescribeSnapshots", "ec2:DescribeVolumes"], ["*"]),
-        _allow(
-            "DropOwnSnapshots",
-            ["ec2:DeleteSnapshot"],
-            [_SNAPSHOTS],
-            {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}},
+def temporary_boundary(
+    *,
+    install: str,
+    control_bucket: str,
+    report_queue_arn: str,
+    repositories: Sequence[tuple[str, str, str]],
+    roles: Sequence[str],
+) -> Document:
+    """Permissions boundary of all temporary roles: what any session's role may ever need, whatever made it asks for.
+
+    `repositories` are those in the backup account as (bucket, prefix, key ARN), `roles` the data and repository roles
+    of all accounts. The limit is that of a managed policy.
+    """
+    bases = [f"arn:aws:s3:::{bucket}/{prefix}" for bucket, prefix, _ in repositories]
+    buckets = [f"arn:aws:s3:::{bucket}" for bucket, _, _ in repositories]
+    kept = (
+        [
+            allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*" for base in bases]),
+            allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*" for base in bases]),
+            allow("RepositoryList", ["s3:ListBucket"], buckets),
+            allow("RepositoryKeys", ["kms:GenerateDataKey", "kms:Decrypt"], [key for _, _, key in repositories]),
+        ]
+        if repositories
+        else []
+    )
+    return checked(
+        document(
+            *_own_orders(control_bucket),
+            allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            *_blocks(install),
+            *kept,
+            allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
         ),
-    ]
+        limit=MANAGED_LIMIT,
+    )
+
+
+def _dropping(install: str) -> Document:
+    ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
+    return allow("DropOwnSnapshots", ["ec2:DeleteSnapshot"], [_SNAPSHOTS], ours)
+
+
+def _see_keys() -> Document:
+    """Return the right to see which keys volumes have and whom they serve: a plan tells before a session fails."""
+    return allow("SeeKeys", ["kms:DescribeKey", "kms:GetKeyPolicy"], ["arn:aws:kms:*:*:key/*"])
 
 
 def _production(install: str, worker_role_arn: str | None) -> list[Document]:
-    if worker_role_arn is None:
-        return []
-    finding = _allow("FindWorkerRole", ["iam:GetRole", "iam:ListInstanceProfilesForRole"], [worker_role_arn])
-    return [finding, *_launching(install, [worker_role_arn])]
+    return [] if worker_role_arn is None else [_finding(worker_role_arn), *_launching(install, [worker_role_arn])]
 
 
-def backup_role(*, install: str, worker_role_arn: str | None) -> Document:
-    """Policy of an account's backup role; with a worker role it also deploys workers there (production mode)."""
+def _finding(worker_role_arn: str) -> Document:
+    return allow("FindWorkerRole", ["iam:GetRole", "iam:ListInstanceProfilesForRole"], [worker_role_arn])
+
+
+def backup_role(*, install: str, worker_role_arn: str | None, proved: Sequence[str] = ()) -> Document:
+    """Policy of an account's backup role; with a worker role it also deploys workers there (production mode).
+
+    `proved` are the account's roles whose rights it may ask IAM for: its own, the worker's, the data role's.
+    """
     return checked(
-        _document(
-            *_snapshot_keeping(install),
-            _allow("SeeInstances", ["ec2:DescribeInstances"], ["*"]),
-            _allow("SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", _VOLUMES]),
-            _allow(
+        document(
+            see(
+                "ec2:DescribeInstances",
+                "ec2:DescribeSnapshots",
+                "ec2:DescribeVolumes",
+                *(_DEPLOYING if worker_role_arn else ()),
+            ),
+            _see_keys(),
+            _dropping(install),
+            allow("SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", _VOLUMES]),
+            allow(
                 "SnapshotTagged",
                 ["ec2:CreateSnapshots"],
                 [_SNAPSHOTS],
                 {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}},
             ),
-            _allow(
+            allow(
                 "TagSnapshots",
                 ["ec2:CreateTags"],
                 [_SNAPSHOTS],
                 {"StringEquals": {"ec2:CreateAction": "CreateSnapshots"}},
             ),
             *_production(install, worker_role_arn),
+            prove(*proved),
         )
     )
 
 
-def restore_role(*, install: str, worker_role_arn: str | None) -> Document:
-    """Policy of an account's restore role; with a worker role it also deploys workers there (production mode)."""
+def restore_role(*, install: str, worker_role_arn: str | None, proved: Sequence[str] = ()) -> Document:
+    """Policy of an account's restore role; with a worker role it also deploys workers there (production mode).
+
+    `proved` as for the backup role.
+    """
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     return checked(
-        _document(
-            *_snapshot_keeping(install),
-            _allow("StartSnapshots", ["ebs:StartSnapshot"], [_SNAPSHOTS], tagged),
+        document(
+            see(
+                "ec2:DescribeInstances",
+                "ec2:DescribeSnapshots",
+                "ec2:DescribeVolumes",
+                *(_DEPLOYING if worker_role_arn else ()),
+            ),
+            _see_keys(),
+            _dropping(install),
+            allow("StartSnapshots", ["ebs:StartSnapshot"], [_SNAPSHOTS], tagged),
             # EBS tags what it starts by EC2's CreateTags; AWS documents no key that tells this from other tagging.
-            _allow("TagStarted", ["ec2:CreateTags"], [_SNAPSHOTS], tagged),
-            _allow("MakeVolumes", ["ec2:CreateVolume"], [_VOLUMES], tagged),
-            _allow("FromSnapshots", ["ec2:CreateVolume"], [_SNAPSHOTS], ours),
-            _allow(
+            allow("TagStarted", ["ec2:CreateTags"], [_SNAPSHOTS], tagged),
+            allow("MakeVolumes", ["ec2:CreateVolume"], [_VOLUMES], tagged),
+            allow("FromSnapshots", ["ec2:CreateVolume"], [_SNAPSHOTS], ours),
+            allow(
                 "TagVolumes",
                 ["ec2:CreateTags"],
                 [_VOLUMES],
                 {"StringEquals": {**tagged["StringEquals"], "ec2:CreateAction": "CreateVolume"}},
             ),
-            _allow("DropOwnVolumes", ["ec2:DeleteVolume"], [_VOLUMES], ours),
-            _allow("AttachOwn", ["ec2:AttachVolume"], [_VOLUMES], ours),
-            _allow("AttachTo", ["ec2:AttachVolume"], ["arn:aws:ec2:*:*:instance/*"]),
+            allow("DropOwnVolumes", ["ec2:DeleteVolume"], [_VOLUMES], ours),
+            allow("AttachOwn", ["ec2:AttachVolume"], [_VOLUMES], ours),
+            allow("AttachTo", ["ec2:AttachVolume"], ["arn:aws:ec2:*:*:instance/*"]),
             _keys_through(
                 "VolumeKeys",
                 "kms:Decrypt",
-                "kms:DescribeKey",
                 "kms:GenerateDataKeyWithoutPlaintext",
                 "kms:ReEncryptFrom",
                 "kms:ReEncryptTo",
                 "kms:CreateGrant",
             ),
             *_production(install, worker_role_arn),
+            prove(*proved),
         )
     )
 
 
-def control_plane(roles: Sequence[str], *, control_bucket: str, report_queue_arn: str) -> Document:
-    """Policy of the control plane's own identity: assume the registered roles, write orders, read reports."""
-    return _document(
-        _allow("Assume", ["sts:AssumeRole"], sorted(roles)) if roles else None,
-        _allow(
+def control_plane(
+    roles: Sequence[str], *, control_bucket: str, report_queue_arn: str, own: str | None = None
+) -> Document:
+    """Policy of the control plane's own identity: assume the registered roles, write orders, read reports.
+
+    `own` is the ARN of that identity, so that it may prove its own rights.
+    """
+    return document(
+        allow("Assume", ["sts:AssumeRole"], sorted(roles)) if roles else None,
+        allow(
             "Orders", ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], [f"arn:aws:s3:::{control_bucket}/orders/*"]
         ),
-        _allow("Epoch", ["s3:PutObject", "s3:GetObject"], [f"arn:aws:s3:::{control_bucket}/{EPOCH_KEY}"]),
-        _allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
-        _allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
+        allow("Epoch", ["s3:PutObject", "s3:GetObject"], [f"arn:aws:s3:::{control_bucket}/{EPOCH_KEY}"]),
+        allow(
+            "LedgerBackups",
+            ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+            [f"arn:aws:s3:::{control_bucket}/{BACKUP_PREFIX}*"],
+        ),
+        allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
+        allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
+        prove(own),
     )
 
 
@@ -359,14 +420,14 @@ def control_bucket(bucket: str, accounts: Sequence[str]) -> Document:
     """Bucket policy: workers of the production accounts reach their own orders and nothing else."""
     principals = {"AWS": [f"arn:aws:iam::{account}:root" for account in sorted(accounts)]}
     return checked(
-        _document(*[{**one, "Principal": principals} for one in _own_orders(bucket)]),
+        document(*[{**one, "Principal": principals} for one in _own_orders(bucket)]),
         limit=20_480,
     )
 
 
 def report_queue(queue_arn: str, accounts: Sequence[str]) -> Document:
     """Queue policy: these accounts' workers may send (SQS takes 50 principals at most)."""
-    return _document(
+    return document(
         {
             "Sid": "Workers",
             "Effect": "Allow",

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from agent.protocol import Order, Report
+from orchestrator.model.network import Network
 from orchestrator.model.plan import Access, SourceVolume, TemporaryRole
 from orchestrator.model.work import WorkKey
 
@@ -66,11 +67,58 @@ class VolumeView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatabaseView:
+    """An RDS DB instance as described: `state` in RDS's words, `size_gib` its allocated storage as RDS counts.
+
+    `vpc` is that of its subnet group, `address` and `port` its endpoint's.
+    """
+
+    id: str
+    engine: str
+    engine_version: str
+    state: str
+    size_gib: int
+    availability_zone: str | None = None
+    vpc: str | None = None
+    address: str | None = None
+    port: int = 5432
+    security_groups: tuple[str, ...] = ()
+    kms_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountTargetView:
+    """A mount target of an EFS file system: where in a VPC it can be mounted."""
+
+    id: str
+    subnet: str
+    availability_zone: str
+    vpc: str
+    state: str
+    address: str | None = None
+    security_groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSystemView:
+    """An EFS file system as described, with its mount targets; `size_bytes` is what EFS measured last."""
+
+    id: str
+    state: str
+    size_bytes: int
+    name: str | None = None
+    kms_key: str | None = None
+    mount_targets: tuple[MountTargetView, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchCall:
     """One RunInstances call: `count` workers at most, at least one. Equal calls with equal `token` are one launch.
 
-    `user_data` is text. Every worker: IMDSv2 required with hop limit 1, shutdown means terminate, no public address, no
-    key pair, encrypted root volume, `tags` on instance, volumes and network interface.
+    `user_data` is text. Every worker: IMDSv2 required with hop limit 1, shutdown means terminate, a public address only
+    if `public_address`, no key pair, encrypted root volume, `tags` on instance, volumes and network interface.
     """
 
     token: str
@@ -82,6 +130,7 @@ class LaunchCall:
     profile: str
     user_data: str
     tags: Mapping[str, str]
+    public_address: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +216,26 @@ class Compute(Protocol):
         """Delete a volume; gone already is success. Raises `Retryable` while it is attached."""
 
 
+class Databases(Protocol):
+    """RDS as one role sees it in one account and Region."""
+
+    def databases(self, ids: Sequence[str]) -> dict[str, DatabaseView]:
+        """Describe DB instances; ids that do not exist are left out."""
+
+    def find_databases(self, tags: Tags) -> list[str]:
+        """List the identifiers of DB instances that carry every one of these tags and are not being deleted."""
+
+
+class FileSystems(Protocol):
+    """EFS as one role sees it in one account and Region."""
+
+    def file_systems(self, ids: Sequence[str]) -> dict[str, FileSystemView]:
+        """Describe file systems with their mount targets; ids that do not exist are left out."""
+
+    def find_file_systems(self, tags: Tags) -> list[str]:
+        """List the ids of file systems that carry every one of these tags and are not being deleted."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RoleView:
     """An IAM role: `role_id` is the unique id that `aws:userid` begins with (`AROA...`)."""
@@ -174,6 +243,72 @@ class RoleView:
     name: str
     arn: str
     role_id: str
+
+
+class Networks(Protocol):
+    """What stands in one account and Region before anything of ours does: read only, a few calls in pages."""
+
+    def network(self, *, subnets: Sequence[str] = (), vpcs: Sequence[str] = (), default_only: bool = False) -> Network:
+        """Describe the VPCs of these subnets and these VPCs with all that stands in them, or everything in the Region.
+
+        `default_only` describes the Region's default VPC alone. Of named subnets only themselves are described, not
+        their neighbours. What does not exist is left out.
+        """
+
+    def offered(self, types: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return the availability zones in which each of these instance types is offered; nowhere: an empty set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What is used of a quota, and how much there may be."""
+
+    used: int
+    most: int
+
+    @property
+    def left(self) -> int:
+        """How much more there may be now."""
+        return max(0, self.most - self.used)
+
+
+class Limits(Protocol):
+    """Quotas of one account, in one Region where they are regional: read only. Asked by plans, never by sessions."""
+
+    def vcpus(self, types: Sequence[str]) -> dict[str, int]:
+        """Return how many vCPUs an instance of each type counts for; unknown types are left out."""
+
+    def room_for_vcpus(self) -> Room:
+        """Return the vCPUs of running on-demand instances of the standard families, and their quota."""
+
+    def room_for_roles(self) -> Room:
+        """Return the account's IAM roles, and their quota."""
+
+    def room_for_profiles(self) -> Room:
+        """Return the account's instance profiles, and their quota."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyView:
+    """A KMS key as described; `policy` is its key policy as JSON text. The services' own keys serve their account."""
+
+    arn: str
+    is_enabled: bool
+    is_managed_by_aws: bool
+    policy: str
+
+
+class Keys(Protocol):
+    """KMS keys and who may use them, as one role sees them in one account and Region: read only, asked by plans."""
+
+    def key(self, key: str) -> KeyView:
+        """Describe a key. Raises `Missing`, `AccessDenied`."""
+
+    def allows(self, role_arn: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
+        """Whether a role's own policies and boundary allow an action on a resource; policies of resources do not count.
+
+        `context` are condition keys and their values. Raises `Missing` when there is no such role, `AccessDenied`.
+        """
 
 
 class Roles(Protocol):
@@ -259,8 +394,23 @@ class Cloud(Protocol):
     def compute(self, access: Access) -> Compute:
         """Return EC2 and EBS for a role, account and Region."""
 
+    def databases(self, access: Access) -> Databases:
+        """Return RDS for a role, account and Region."""
+
+    def file_systems(self, access: Access) -> FileSystems:
+        """Return EFS for a role, account and Region."""
+
     def roles(self, access: Access) -> Roles:
         """Return IAM for a role and account."""
+
+    def networks(self, access: Access) -> Networks:
+        """Return the network and the offers of a role's account and Region."""
+
+    def limits(self, access: Access) -> Limits:
+        """Return the quotas of a role's account and Region."""
+
+    def keys(self, access: Access) -> Keys:
+        """Return the KMS keys of a role's account and Region."""
 
     def orders(self) -> Orders:
         """Return the control bucket."""

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.protocol import format_time
-from orchestrator.ledger import schema, sessions, things, workers
+from orchestrator.ledger import pausing, schema, sessions, things, workers
 from orchestrator.ledger.store import Transaction
-from orchestrator.model.status import ResourceStatus
+from orchestrator.model.status import ResourceStatus, SessionStatus
 
 SCHEMA_VERSION = 1
 _COUNTED = (
@@ -49,6 +49,7 @@ def session_summary(tx: Transaction, session: sessions.Session) -> dict[str, Any
         "operation": session.operation,
         "mode": str(session.mode),
         "status": str(session.status),
+        "reason": _why_it_waits(tx, session) or session.reason,
         "policy": session.policy,
         "retryOf": session.retry_of,
         "createdAt": _time(session.created_at),
@@ -64,6 +65,12 @@ def session_summary(tx: Transaction, session: sessions.Session) -> dict[str, Any
         "counts": {str(status): by_status.get(status, 0) for status in _COUNTED},
         "resourceCount": sum(by_status.values()),
     }
+
+
+def _why_it_waits(tx: Transaction, session: sessions.Session) -> str | None:
+    """Return why a session has not started, if somebody has paused all of them."""
+    pause = pausing.paused(tx) if session.status is SessionStatus.PENDING else None
+    return None if pause is None else str(pause)
 
 
 def session_record(tx: Transaction, session_id: str) -> dict[str, Any]:

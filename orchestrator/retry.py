@@ -25,9 +25,6 @@ class RetryPolicy:
         return self.attempts is not None and tries >= self.attempts
 
 
-#: What was made a moment ago is not listed everywhere yet: until then its absence proves nothing.
-VISIBLE_WITHIN = timedelta(minutes=2)
-
 #: AWS said "later": as long as it takes, the step's own deadline ends it.
 CLOUD = RetryPolicy(first=timedelta(seconds=1), most=timedelta(seconds=30), attempts=40)
 
@@ -42,3 +39,7 @@ REMOVAL = RetryPolicy(first=timedelta(seconds=1), most=timedelta(seconds=30))
 
 #: Two transactions of the ledger were in each other's way: at once, then a little later; more is an outage.
 CONTENDED = RetryPolicy(first=timedelta(milliseconds=20), most=timedelta(milliseconds=500), attempts=6)
+
+#: How often the processes that carry a step out may die at it before the step itself is to blame: one that needs more
+#: memory than there is kills whoever tries.
+DEATHS = 5

@@ -21,6 +21,8 @@ class Deadlines:
     job: timedelta = timedelta(hours=24)
     stop: timedelta = timedelta(minutes=2)
     removal: timedelta = timedelta(minutes=30)
+    #: What was made a moment ago is not listed everywhere yet: until then its absence proves nothing.
+    visible: timedelta = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True)

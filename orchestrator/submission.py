@@ -15,10 +15,11 @@ import structlog
 from orchestrator.errors import NotFound, Refused
 from orchestrator.ledger import points, registry, sessions
 from orchestrator.ledger.store import Ledger, Transaction
+from orchestrator.model.catalogue import Operation
 from orchestrator.model.request import ResourceSelector, SessionRequest, read_request, read_strict
-from orchestrator.model.status import ResourceStatus, SessionStatus
+from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus
 from orchestrator.model.work import SESSION, WorkKey
-from orchestrator.operations import Operation, operation
+from orchestrator.operations import available, operation
 from orchestrator.ports import Dispatch
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,33 @@ def submit(ledger: Ledger, document: Any, *, dispatch: Dispatch, policy: str | N
     All mistakes are found before one is raised: `problems` holds them. The session is committed before it is
     published: a broker that does not answer delays it, and loses nothing. `policy` is whose run it is, if anybody's.
     """
-    return _accept(ledger, read_request(document), dispatch, policy=policy)
+    request = read_request(document)
+    with ledger.write() as tx:
+        accepted = accept(tx, request, policy=policy)
+    publish(accepted, dispatch=dispatch)
+    return accepted
+
+
+def accept(
+    tx: Transaction, request: SessionRequest, *, retry_of: str | None = None, policy: str | None = None
+) -> Submitted:
+    """Accept a request inside a transaction of the caller's, who publishes it after the commit (see `publish`).
+
+    Raises as `submit` does, before anything is written.
+    """
+    mode, wanted = _checked(tx, request)
+    session, created = sessions.submit(tx, request, mode=mode, resources=wanted, retry_of=retry_of, policy=policy)
+    return Submitted(session_id=session, created=created)
+
+
+def check(tx: Transaction, document: Any) -> None:
+    """Raise what `submit` would raise for this request now; nothing is written."""
+    _checked(tx, read_request(document))
+
+
+def publish(accepted: Submitted, *, dispatch: Dispatch) -> None:
+    """Get a committed session going; harmless when repeated."""
+    _drive(dispatch, [WorkKey(accepted.session_id, SESSION)], accepted.session_id)
 
 
 def stop(ledger: Ledger, session: str, *, dispatch: Dispatch) -> SessionStatus:
@@ -79,37 +106,31 @@ def retry(ledger: Ledger, session: str, *, dispatch: Dispatch) -> Submitted:
     again = found.request.model_copy(
         update={"source": RETRY_SOURCE, "id": session, "mode": found.mode, "resources": resources, "select": ()}
     )
-    return _accept(ledger, again, dispatch, retry_of=session, policy=found.policy)
+    with ledger.write() as tx:
+        accepted = accept(tx, again, retry_of=session, policy=found.policy)
+    publish(accepted, dispatch=dispatch)
+    return accepted
 
 
-def _accept(
-    ledger: Ledger,
-    request: SessionRequest,
-    dispatch: Dispatch,
-    *,
-    retry_of: str | None = None,
-    policy: str | None = None,
-) -> Submitted:
-    row = operation(request.operation)
+def _checked(tx: Transaction, request: SessionRequest) -> tuple[DeploymentMode, list[sessions.Wanted]]:
+    """Return the mode and the resources of a request. Raises `Refused` that holds every mistake."""
+    row = available(operation(request.operation))
     problems: list[Refused] = []
     mode = row.default
     with _gathered(problems):
         mode = row.mode(request.mode)
     with _gathered(problems):
         read_strict(row.options, request.options, what="options", prefix="options")
-    with ledger.write() as tx:
-        wanted = _resources(tx, request, row, problems)
-        with _gathered(problems):
-            _roles(tx, request)
-        with _gathered(problems):
-            registry.repository(tx, request.repository)
-        if problems:
-            first = problems[0]
-            first.problems = problems if len(problems) > 1 else []
-            raise first
-        session, created = sessions.submit(tx, request, mode=mode, resources=wanted, retry_of=retry_of, policy=policy)
-    _drive(dispatch, [WorkKey(session, SESSION)], session)
-    return Submitted(session_id=session, created=created)
+    wanted = _resources(tx, request, row, problems)
+    with _gathered(problems):
+        _roles(tx, request)
+    with _gathered(problems):
+        registry.repository(tx, request.repository)
+    if problems:
+        first = problems[0]
+        first.problems = problems if len(problems) > 1 else []
+        raise first
+    return mode, wanted
 
 
 def _drive(dispatch: Dispatch, keys: list[WorkKey], session: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 INSTALL = "daywork:install"
 SESSION = "daywork:session"
@@ -28,3 +30,13 @@ def session_tags(install: str, session: str) -> dict[str, str]:
 def resource_tags(install: str, session: str, ordinal: int, attempt: int) -> dict[str, str]:
     """Return the tags of what is made for one resource of a session."""
     return session_tags(install, session) | {RESOURCE: str(ordinal), ATTEMPT: str(attempt)}
+
+
+def carries(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether tags hold every one of those wanted; `*` and `?` in a value stand for any text, as in EC2's filters."""
+    return all(key in tags and fnmatchcase(tags[key], _literal(value)) for key, value in wanted.items())
+
+
+def _literal(value: str) -> str:
+    """Take the meaning of brackets away, which EC2's filters do not have."""
+    return value.replace("[", "[[]")

@@ -121,7 +121,11 @@ def _told(ledger: Ledger, key: WorkKey, words: str) -> str:
     """Return the words of a step, with the reason of a resource that has failed: its chain runs through all steps."""
     if key.ordinal == SESSION or words not in ("failed", REPEAT):
         return words
-    reason = resource_failed(ledger, key)
+    try:
+        reason = resource_failed(ledger, key)
+    except LedgerUnavailable:
+        # The step is done and its chain goes on: that it is told without its reason is no failure.
+        return words
     if reason is None:
         return words
     return f"failed: {reason}" if words == "failed" else "skipped: the resource has failed"

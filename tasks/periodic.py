@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from celery.exceptions import Ignore
 
-from config.celeryconfig import CONTROL_QUEUE, STEPS_QUEUE
-from orchestrator.errors import LedgerUnavailable
+from config.celeryconfig import BACKUP_HARD_LIMIT, BACKUP_SOFT_LIMIT, CONTROL_QUEUE, STEPS_QUEUE
+from orchestrator.backups import back_up
+from orchestrator.bootstrap import make_backups
+from orchestrator.errors import CloudError, LedgerUnavailable, Refused
 from orchestrator.fleet.watch import watch as watch_fleet
 from orchestrator.ledger.work import GRACE, GRACE_WHEN_IDLE
 from orchestrator.reconcile import reconcile as reconcile_ledger
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from tasks.base import DayworkApp
+
+log = structlog.get_logger(__name__)
 
 
 def register(app: DayworkApp) -> None:
@@ -58,7 +63,38 @@ def register(app: DayworkApp) -> None:
             raise Ignore from error
         return f"{len(done.findings)} findings" + (f"; only reporting: {done.distrust}" if done.distrust else "")
 
-    del tick, watch, reconcile, sweep
+    @app.task(
+        bind=True,
+        shared=False,
+        base=DayworkTask,
+        name="periodic.backup",
+        soft_time_limit=int(BACKUP_SOFT_LIMIT.total_seconds()),
+        time_limit=int(BACKUP_HARD_LIMIT.total_seconds()),
+    )
+    def backup(self: DayworkTask) -> str:
+        """Copy the ledger to the control bucket, if it has changed."""
+        return _back_up(self)
+
+    del tick, watch, reconcile, sweep, backup
+
+
+def _back_up(task: DayworkTask) -> str:
+    """Copy the ledger; returns words for whoever watches."""
+    services, settings = task.services, task.daywork.settings
+    try:
+        done = back_up(
+            services.ledger,
+            make_backups(settings, services.ledger),
+            epoch=services.cloud.orders().epoch(),
+            install=services.install.id,
+            keep=settings.backups_kept,
+        )
+    except LedgerUnavailable as error:
+        raise Ignore from error
+    except (Refused, CloudError) as error:
+        log.warning("ledger not backed up", reason=error.reason)
+        return f"failed: {error.reason}"
+    return f"{done.name}: {done.rows} rows" if done.is_new else f"{done.name} is still the same"
 
 
 def is_idle(app: Celery) -> bool:

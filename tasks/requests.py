@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import Refused
+from orchestrator.errors import LedgerUnavailable, Refused
 from orchestrator.submission import submit as submit_request
 from tasks.base import DayworkTask
 
 if TYPE_CHECKING:
     from tasks.base import DayworkApp
+
+#: A ledger that does not answer is asked again for a day.
+_AGAIN = timedelta(seconds=5)
+_MOST = 17_280
 
 
 def register(app: DayworkApp) -> None:
@@ -21,6 +26,9 @@ def register(app: DayworkApp) -> None:
         services = self.services
         try:
             accepted = submit_request(services.ledger, request, dispatch=services.dispatch)
+        except LedgerUnavailable as error:
+            # The client has its answer when the request is in the ledger or refused, not before.
+            raise self.retry(exc=error, countdown=_AGAIN.total_seconds(), max_retries=_MOST) from error
         except Refused as error:
             return {"refused": {"field": error.field, "reason": error.reason, "remedy": error.remedy}}
         return {"sessionId": accepted.session_id}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from celery.exceptions import Ignore
+
+from orchestrator.errors import LedgerUnavailable
 from orchestrator.ledger import sessions
 from orchestrator.ledger.store import Ledger
 from orchestrator.model.status import ResourceStatus, Step
@@ -21,8 +24,12 @@ def register(app: DayworkApp) -> None:
     @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.START])
     def start(self: DayworkTask, session: str) -> str:
         words = carry(self, WorkKey(session, SESSION), Step.START, 1)
-        size = publish_session(app, self.services.ledger, session)
-        return _refused(self.services.ledger, session) or f"{words}: {size} resources"
+        try:
+            size = publish_session(app, self.services.ledger, session)
+            return _refused(self.services.ledger, session) or f"{words}: {size} resources"
+        except LedgerUnavailable as error:
+            # Whatever is not published by now stands still, and the reconciler drives what stands still.
+            raise Ignore from error
 
     @app.task(bind=True, shared=False, base=DayworkTask, name=TASKS[Step.ASSUME_ROLE])
     def assume_role(self: DayworkTask, session: str, ordinal: int, attempt: int) -> str:

@@ -34,6 +34,7 @@ class JobContext:
     - `stop`: set when the control plane asks to stop or the deadline has passed; a job looks at it at least once a
       second and raises `JobStopped`.
     - `progress(done, total)`: bytes so far and in all; cheap, may be called as often as wished, from any thread.
+    - `install`, `for_session`: the installation and its session that the job is done for.
     - `endpoint_url`: the AWS endpoint to talk to instead of the real one, or None.
     """
 
@@ -41,4 +42,6 @@ class JobContext:
     worker_id: str
     stop: Event
     progress: Callable[[int, int], None]
+    install: str = ""
+    for_session: str = ""
     endpoint_url: str | None = None

@@ -47,7 +47,14 @@ def run(context: JobContext, job: BackupJob, means: Means | None = None) -> JobR
         repository = means.repository(context, job.repository, create=True)
         chain = Chain(account=job.resource.account, region=job.resource.region, resource=job.resource.id)
         crew.check()
-        lease = acquire(repository.objects, repository.ring, chain, owner=context.worker_id, pause=crew.rest)
+        lease = acquire(
+            repository.objects,
+            repository.ring,
+            chain,
+            owner=context.worker_id,
+            pause=crew.rest,
+            ended=frozenset(job.ended_workers),
+        )
         last: list[Callable[[], None]] = [lease.release]
         try:
             crew.start(1, lease.keep, name="lease")
@@ -146,6 +153,8 @@ class _Backup:
             volumes=tuple(_volume(source) for source in sources),
             configuration=dict(job.configuration),
             figures=_figures(job.restore_point, kind, sources, stored),
+            install=self.context.install,
+            session=self.context.for_session,
         )
 
 

@@ -47,7 +47,8 @@ class Head:
     """A restore point.
 
     `kind` is `full` or `incremental` (how it was made, not what it needs); `parent` the point it was made from.
-    `fence` is the number of the lease under which it was written. `figures` are those of the job's result.
+    `fence` is the number of the lease under which it was written. `figures` are those of the job's result. `install`
+    and `session` are the installation and the session that had it made; empty in points of before they were kept.
     """
 
     point: str
@@ -64,6 +65,8 @@ class Head:
     volumes: tuple[Volume, ...]
     configuration: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    install: str = ""
+    session: str = ""
 
     def volume(self, volume_id: str) -> Volume | None:
         """Return the volume with that id, or None."""

@@ -103,17 +103,19 @@ def acquire(
     *,
     owner: str,
     pause: Callable[[float], None],
+    ended: frozenset[str] = frozenset(),
     clock: Callable[[], float] = time.time,
 ) -> Lease:
     """Get the right to write a chain.
 
     When another writer holds it, waits a little longer than a dead writer's lease would count; one that is still held
-    then belongs to a living writer. Raises `Busy` then. `pause` waits that many seconds and may raise.
+    then belongs to a living writer. Raises `Busy` then. Leases of owners that are known to have `ended` do not count.
+    `pause` waits that many seconds and may raise.
     """
     patience = clock() + TERM + SKEW + RENEW
     while True:
         held = _highest(objects, ring, chain)
-        if held is None or held.is_over(clock()):
+        if held is None or held.owner in ended or held.is_over(clock()):
             lease = Lease(
                 objects, ring, chain, owner=owner, fence=(held.fence if held is not None else 0) + 1, clock=clock
             )

@@ -30,9 +30,12 @@ class Row:
 COMMANDS: Mapping[str, Row] = MappingProxyType(
     {
         "session": Row(_SESSIONS, "Start, watch and stop sessions.", "console.cli.session:app"),
+        "policy": Row(_SESSIONS, "Let sessions start by themselves.", "console.cli.policy:app"),
         "restore-point": Row(_SESSIONS, "Look at what can be restored.", "console.cli.restore_point:app"),
         "worker": Row(_INSTALLATION, "Look at the workers that live now.", "console.cli.worker:app"),
         "account": Row(_INSTALLATION, "Register accounts, roles and repositories.", "console.cli.account:app"),
+        "pause": Row(_INSTALLATION, "Let no new session start.", "console.cli.pause:pause"),
+        "resume": Row(_INSTALLATION, "Let sessions start again.", "console.cli.pause:resume"),
         "sweep": Row(_INSTALLATION, "Find and remove what nobody owns.", "console.cli.sweep:sweep"),
         "doctor": Row(_INSTALLATION, "Check whether this installation is well.", "console.cli.doctor:doctor"),
         "config": Row(_INSTALLATION, "Look at the settings.", "console.cli.config:app"),

@@ -17,15 +17,17 @@ class Of(StrEnum):
 
     REQUEST = "request"
     REGISTRY = "registry"
+    POLICY = "policy"
 
 
 @app.command()
 def export(
     of: Annotated[
-        Of, typer.Argument(help="The session request, or the document of daywork account apply.")
+        Of, typer.Argument(help="The session request, or the document of account apply or policy apply.")
     ] = Of.REQUEST,
 ) -> None:
     """Print a JSON Schema (draft 2020-12)."""
     from console import schemas
 
-    emit(schemas.request_schema() if of is Of.REQUEST else schemas.registry_schema())
+    made = {Of.REQUEST: schemas.request_schema, Of.REGISTRY: schemas.registry_schema, Of.POLICY: schemas.policy_schema}
+    emit(made[of]())

@@ -116,6 +116,7 @@ def show(
     if len(resources) > len(shown):
         typer.echo(f"and {len(resources) - len(shown)} more; --all shows them")
     for one in shown:
+        _tell_attempts(one, names)
         _tell_trouble(one, names)
     typer.echo()
     put(console(), receipt_line(record["receipt"]))
@@ -267,11 +268,25 @@ def _result(one: dict[str, Any]) -> str:
     return ""
 
 
+def _tell_attempts(one: dict[str, Any], names: dict[str, str]) -> None:
+    """Say how earlier attempts ended, also of a resource that came to a good end."""
+    for attempt in one["earlier"]:
+        when = f" at {moment(attempt['endedAt'])}" if "endedAt" in attempt else ""
+        where = f" on {plain(attempt['instanceId'])}" if "instanceId" in attempt else ""
+        why = plain(attempt.get("reason", "no reason given"))
+        typer.echo(f"\n{_place(one, names)}: attempt {attempt['attempt']} failed{when}{where}: {why}")
+    if one["earlier"] and one["status"] == "pending" and "nextAt" in one["earlier"][-1]:
+        typer.echo(f"  next attempt at {moment(one['earlier'][-1]['nextAt'])}")
+
+
+def _place(one: dict[str, Any], names: dict[str, str]) -> str:
+    return f"{plain(names.get(one['account'], one['account']))}/{one['region']}/{plain(one['id'])}"
+
+
 def _tell_trouble(one: dict[str, Any], names: dict[str, str]) -> None:
     if not one["reason"] or one["status"] == "success":
         return
-    place = f"{plain(names.get(one['account'], one['account']))}/{one['region']}/{plain(one['id'])}"
-    typer.echo(f"\n{place}: {plain(one['reason'])}")
+    typer.echo(f"\n{_place(one, names)}: {plain(one['reason'])}")
     if one["remedy"]:
         typer.echo(f"  do  {plain(one['remedy'])}")
 

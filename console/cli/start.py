@@ -123,6 +123,21 @@ def retry(
     _submit(submit, wait=wait, seconds=seconds, output=output)
 
 
+def run_policy(policy: str, *, wait: bool, timeout: str | None, output: Format) -> None:
+    """Submit a run of a policy by hand, as `start` submits a request."""
+    seconds = None if timeout is None else span(timeout)
+
+    def submit(ledger: Ledger, dispatch: Dispatch) -> Submitted:
+        from orchestrator.ledger import schedules
+        from orchestrator.scheduler import asking
+
+        with ledger.read() as tx:
+            schedules.get(tx, policy)  # asked to run: not found, where a request would be refused
+        return asking.run(ledger, policy, dispatch=dispatch)
+
+    _submit(submit, wait=wait, seconds=seconds, output=output)
+
+
 def stop(session: SessionId, *, wait: Wait = False, timeout: Timeout = None, output: Output = Format.TABLE) -> None:
     """Stop a session. Its workers and its temporary role are removed all the same. May be repeated."""
     from orchestrator import submission
@@ -145,7 +160,7 @@ def stop(session: SessionId, *, wait: Wait = False, timeout: Timeout = None, out
 def _submit(
     submit: Callable[[Ledger, Dispatch], Submitted], *, wait: bool, seconds: float | None, output: Format
 ) -> None:
-    from orchestrator.errors import Refused
+    from orchestrator.errors import NotFound, Refused
 
     found = context()
     with opened(found) as ledger:
@@ -153,7 +168,7 @@ def _submit(
         try:
             accepted = submit(ledger, publisher)
         except Refused as error:
-            if error.field == "session":
+            if error.field == "session" or (isinstance(error, NotFound) and error.field == "policy"):
                 raise
             raise CommandError(Exit.REFUSED, *problems_of(error)) from None
         code = publisher.tell(f"Session {accepted.session_id}")
@@ -161,6 +176,7 @@ def _submit(
             typer.echo(accepted.session_id)
             if not accepted.created:
                 note("This request was submitted before; this is its session.")
+            _tell_pause(ledger)
         if wait:
             code = follow(ledger, accepted.session_id, stream=sys.stderr, output=output, seconds=seconds)
         elif output is Format.JSON:
@@ -168,3 +184,12 @@ def _submit(
         elif code is Exit.OK and sys.stderr.isatty():
             note(f"daywork session watch {accepted.session_id}")
     raise typer.Exit(code)
+
+
+def _tell_pause(ledger: Ledger) -> None:
+    from orchestrator.ledger import pausing
+
+    with ledger.read() as tx:
+        pause = pausing.paused(tx)
+    if pause is not None:
+        note(f"It waits: no session starts, {pause}. daywork resume lets it start.")

@@ -45,9 +45,16 @@ class Eye:
         self.region = region
         self._token = (directory / "admin-token").read_text()
         self._sessions: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
 
     def client(self, account: str, service: str) -> Any:
-        """Return a boto3 client with an administrator's key of an account."""
+        """Return a boto3 client with an administrator's key of an account; making one costs more than using it."""
+        if (account, service) not in self._clients:
+            session = self._session(account)
+            self._clients[account, service] = session.client(service, endpoint_url=self.endpoint, config=_CONFIG)
+        return self._clients[account, service]
+
+    def _session(self, account: str) -> Any:
         if account not in self._sessions:
             key = self._post("/_sim/accounts", {"account": account})
             self._sessions[account] = boto3.Session(
@@ -55,7 +62,7 @@ class Eye:
                 aws_secret_access_key=key["secretAccessKey"],
                 region_name=self.region,
             )
-        return self._sessions[account].client(service, endpoint_url=self.endpoint, config=_CONFIG)
+        return self._sessions[account]
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the cloud's own loopback address

@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.settings import Settings
 from console.doctor.findings import Findings, failed, note, ok, warning
 from orchestrator.errors import LedgerUnavailable
-from orchestrator.ledger import migrate, registry
+from orchestrator.ledger import migrate, pausing, registry, schedules
 from orchestrator.ledger.store import Ledger
 from orchestrator.model.account import Registry
 
@@ -34,6 +34,13 @@ def look(ledger: Ledger, settings: Settings) -> Findings:
         )
         return
     yield ok(_PART, f"{ledger.engine.dialect.name} answers and has this version's schema")
+    with ledger.read() as tx:
+        pause = pausing.paused(tx)
+        unreadable = [one.name for one in schedules.everyone(tx) if (one.note or "").startswith("cannot be followed")]
+    if pause is not None:
+        yield note(_PART, f"no session starts: {pause}", "daywork resume lets sessions start again")
+    for name in unreadable:
+        yield warning(_PART, f"policy {name} cannot be read by this version", f"See daywork policy show {name}")
     if ledger.engine.dialect.name == "sqlite" and settings.cloud == "aws":
         yield note(
             _PART, "the ledger is a file: all services must run on this machine", "Use PostgreSQL for more than one"

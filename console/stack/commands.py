@@ -14,7 +14,7 @@ from console.cli.exits import CommandError, Exit, Problem
 from console.output import Format, console, document, emit, fields, note
 from console.stack import context, down as ending, up as starting
 from console.stack.layout import Layout
-from console.stack.plan import Ports, PortTaken, make_plan
+from console.stack.plan import LedgerKind, Ports, PortTaken, make_plan
 from console.stack.supervisor import NotStarted
 
 StateDir = Annotated[
@@ -30,6 +30,10 @@ def up(  # noqa: PLR0917 - typer's options, always given by name
     detach: Annotated[  # noqa: FBT002 - typer's way of a switch
         bool, typer.Option("--detach", "-d", help="Return when all is ready; it goes on by itself.")
     ] = False,
+    ledger: Annotated[
+        LedgerKind | None,
+        typer.Option(help="Keep the ledger in a file, or in a PostgreSQL that the stack runs; as before if not given."),
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Steps that are carried out at the same time.")] = 2,
     cloud_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the embedded cloud.")] = None,
     flower_port: Annotated[
@@ -46,10 +50,11 @@ def up(  # noqa: PLR0917 - typer's options, always given by name
     layout = Layout.of(state_dir)
     logging.set_up()
     try:
-        starting.check(layout)
+        starting.check(layout, ledger)
         plan = make_plan(
             layout,
             Ports(cloud=cloud_port, flower=flower_port),
+            ledger=ledger,
             concurrency=concurrency,
             worker_boot=worker_boot,
             worker_shutdown=worker_shutdown,
@@ -120,6 +125,7 @@ def _tell(started: starting.Started, *, detached: bool) -> None:
             ("Flower", started.addresses["flower"]),
             ("cloud", f"{started.addresses['cloud']}  (an AWS endpoint, this machine only)"),
             ("broker", started.addresses["broker"]),
+            ("ledger", started.addresses.get("ledger")),
             ("state", layout.root),
             ("logs", layout.logs),
         ]

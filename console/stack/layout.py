@@ -73,6 +73,21 @@ class Layout:
         return self.valkey / "valkey.conf"
 
     @property
+    def postgres(self) -> Path:
+        """What belongs to an embedded PostgreSQL."""
+        return self.root / "postgres"
+
+    @property
+    def postgres_data(self) -> Path:
+        """Its data folder."""
+        return self.postgres / "data"
+
+    @property
+    def postgres_password(self) -> Path:
+        """The password of its one user; kept apart from the settings, which may come to name another database."""
+        return self.postgres / "password"
+
+    @property
     def aws_config(self) -> Path:
         """An empty AWS configuration: the one of the machine's user must not be read."""
         return self.root / "aws-config"

@@ -38,17 +38,27 @@ class NotPrepared(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """Where broker and embedded cloud listen, and where Flower shall."""
+    """Where broker and embedded cloud listen, and where Flower shall.
+
+    `ledger_url` is the database that the stack runs for its ledger, empty for the file in the state directory, None to
+    leave it as the settings have it.
+    """
 
     broker_url: str
     cloud_url: str
     flower_port: int
+    ledger_url: str | None = None
 
 
 def main() -> int:
     """Prepare the state directory named in the arguments. Mistakes are told on stderr, in one line."""
     plan = Plan.from_json(sys.stdin.read())
-    around = Surroundings(broker_url=plan.broker_url, cloud_url=plan.cloud_url, flower_port=plan.flower_port)
+    around = Surroundings(
+        broker_url=plan.broker_url,
+        cloud_url=plan.cloud_url,
+        flower_port=plan.flower_port,
+        ledger_url=plan.ledger_url,
+    )
     try:
         unfinished = prepare(Layout(Path(sys.argv[1])), around)
     except NotPrepared as error:
@@ -70,6 +80,8 @@ def prepare(layout: Layout, around: Surroundings) -> int:
         settings = make_settings({**_SMALL, **kept, **_given(layout, around, made)})
     except (SettingsError, TimeoutError) as error:
         raise NotPrepared(str(error)) from None
+    if around.ledger_url:
+        _make_database(around.ledger_url)
     unfinished = _bring_ledger_up_to_date(settings)
     _write_credentials(layout, made)
     write_private(layout.environment, json.dumps(_environment(layout, around), indent=2) + "\n")
@@ -97,13 +109,16 @@ def kept_settings(layout: Layout) -> dict[str, object]:
     return {name: value for name, value in values.items() if f"DAYWORK_{name.upper()}" not in os.environ}
 
 
-#: What suits a small cloud with a person in front of it, unless the settings file says otherwise: bars that move.
-_SMALL: Final[dict[str, object]] = {"report_seconds": 2.0}
+#: What suits a small cloud with a person in front of it, unless the settings file says otherwise: bars that move, and
+#: no minutes of waiting for what may be listed late, because here everything is listed at once.
+_SMALL: Final[dict[str, object]] = {"report_seconds": 2.0, "visible_seconds": 20.0}
 
 
 def _given(layout: Layout, around: Surroundings, made: Foundation) -> dict[str, object]:
     """Return the settings that the stack itself decides."""
+    ledger = {} if around.ledger_url is None else {"database_url": around.ledger_url}
     return {
+        **ledger,
         "install_id": made.install,
         "state_dir": layout.root,
         "cloud": "embedded",
@@ -154,6 +169,34 @@ def _environment(layout: Layout, around: Surroundings) -> Mapping[str, str]:
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }
+
+
+def _make_database(url: str) -> None:
+    """Make the database of a PostgreSQL server that is about to answer, if it is not there yet.
+
+    Raises `NotPrepared`.
+    """
+    import sqlalchemy as sa
+
+    wanted = sa.make_url(url)
+    engine = sa.create_engine(
+        wanted.set(database="postgres"),
+        isolation_level="AUTOCOMMIT",
+        poolclass=sa.NullPool,
+        connect_args={"connect_timeout": 5},
+    )
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with engine.connect() as connection:
+                known = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
+                if connection.execute(known, {"name": wanted.database}).first() is None:
+                    connection.execute(sa.text(f'CREATE DATABASE "{wanted.database}"'))
+                return
+        except sa.exc.OperationalError as error:
+            if time.monotonic() > end:
+                raise NotPrepared(f"the ledger's server does not let us in: {error.orig}") from None
+            time.sleep(0.1)
 
 
 def _bring_ledger_up_to_date(settings: Settings) -> int:

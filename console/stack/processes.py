@@ -110,6 +110,13 @@ def tied_to_me() -> Callable[[], None]:
     return tie
 
 
+def end_with_parent(parent: int) -> None:
+    """Tie this process to its parent, whose id is given: it dies at once when that one does, or has died already."""
+    _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def _prctl(option: int, value: int) -> None:
     if _libc().prctl(option, value, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl failed")

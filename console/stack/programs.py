@@ -6,7 +6,9 @@ import http.client
 import importlib.util
 import os
 import platform
+import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +23,11 @@ HOST: Final = "127.0.0.1"
 
 #: Names that the supervisor treats in a way of their own.
 CLOUD: Final = "cloud"
+LEDGER: Final = "postgres"
 PREPARATION: Final = "preparation"
+
+#: PostgreSQL's SSLRequest: its length and its code.
+_SSL_REQUEST: Final = struct.pack("!II", 8, 80_877_103)
 
 #: In which order processes end: who gives work first, who keeps it last.
 _GIVERS, _DOERS, _CLOUD, _BROKER = range(4)
@@ -39,6 +45,8 @@ class Program:
     command: tuple[str, ...]
     wave: int
     grace: float
+    #: The signal that asks it to end.
+    ending: signal.Signals = signal.SIGTERM
     environment: Mapping[str, str] = field(default_factory=dict)
     probe: Callable[[], bool] | None = None
 
@@ -51,6 +59,18 @@ def broker(layout: Layout, plan: Plan) -> Program:
         wave=_BROKER,
         grace=10,
         probe=lambda: _valkey_answers(plan.broker_port, plan.broker_password),
+    )
+
+
+def ledger(layout: Layout, plan: Plan) -> Program:
+    """Return the embedded PostgreSQL. It ends when all who use it have ended, and does not wait for strangers."""
+    return Program(
+        name=LEDGER,
+        command=(sys.executable, "-m", "console.stack.postgres", str(layout.root), str(plan.ledger_port)),
+        wave=_BROKER,
+        grace=20,
+        ending=signal.SIGINT,
+        probe=lambda: _postgres_answers(plan.ledger_port),
     )
 
 
@@ -120,6 +140,16 @@ def _valkey_answers(port: int, password: str) -> bool:
     except OSError:
         return False
     return answer == b"+OK\r\n+PONG\r\n"
+
+
+def _postgres_answers(port: int) -> bool:
+    """Whether a PostgreSQL server talks to us there: it says yes or no to encryption before it asks who we are."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(_SSL_REQUEST)
+            return connection.recv(1) in {b"N", b"S"}
+    except OSError:
+        return False
 
 
 def http_answers(url: str, path: str) -> bool:

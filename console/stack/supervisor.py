@@ -30,7 +30,7 @@ import structlog
 from console.stack import programs
 from console.stack.child import Child, told
 from console.stack.layout import Layout
-from console.stack.plan import Plan
+from console.stack.plan import LedgerKind, Plan
 from console.stack.processes import Process, adopt_orphans, descendants, tied_to_me
 from console.stack.ready import ReadySocket
 from console.stack.record import SUPERVISOR, Entry, Record
@@ -107,6 +107,9 @@ class Supervisor:
         layout.cloud.mkdir(mode=0o700)
         plan.write_valkey(layout)
         first = [self._add(programs.broker(layout, plan)), self._add(programs.cloud(layout, plan))]
+        if plan.ledger is LedgerKind.POSTGRES:
+            plan.write_postgres(layout)
+            first.append(self._add(programs.ledger(layout, plan)))
         for child in first:
             self._spawn(child)
         preparation = self._prepare()
@@ -213,7 +216,7 @@ class Supervisor:
         ending, self._ending = self._ending, True
         for child in children:
             if child.process is not None:
-                child.process.signal(signal.SIGTERM)
+                child.process.signal(child.program.ending)
         end = {child.program.name: time.monotonic() + child.program.grace for child in children}
         while alive := [one for one in children if one.process is not None]:
             for child in alive:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from config.settings import SettingsError
-from console.stack import prepare, programs
+from console.stack import postgres, prepare, programs
 from console.stack.layout import Layout
-from console.stack.plan import Plan
+from console.stack.plan import LedgerKind, Plan, ledger_of
 from console.stack.record import Record, append_private
 from console.stack.supervise import supervisor_log
 from console.stack.supervisor import NotStarted, Supervisor
@@ -37,7 +37,7 @@ class Started:
     unfinished: int
 
 
-def check(layout: Layout) -> None:
+def check(layout: Layout, ledger: LedgerKind | None = None) -> None:
     """Make sure that a stack can be started here. Raises `NotStarted` that names everything that is in the way."""
     wrong = [
         f"{name} is set, but `daywork up` starts a broker and a cloud of its own: unset it, or start single processes "
@@ -45,6 +45,10 @@ def check(layout: Layout) -> None:
         for name in _DECIDED
         if name in os.environ
     ]
+    if ledger is not None and "DAYWORK_DATABASE_URL" in os.environ:
+        wrong.append(
+            "DAYWORK_DATABASE_URL names the ledger, and so does --ledger: unset the one or leave out the other"
+        )
     if sys.platform != "linux":
         wrong.append("a stack runs on Linux; use the containers of docker-compose.yml elsewhere")
     try:
@@ -57,11 +61,16 @@ def check(layout: Layout) -> None:
         layout.root.chmod(0o700)
         layout.logs.mkdir(mode=0o700, exist_ok=True)
         prepare.checked(layout, prepare.kept_settings(layout))
+        if (ledger or ledger_of(layout)) is LedgerKind.POSTGRES:
+            __import__("psycopg")
+            postgres.check(layout)
     except OSError as error:
         wrong.append(
             f"{layout.root} cannot be used as state directory ({error.strerror}): name another with --state-dir"
         )
-    except SettingsError as error:
+    except ModuleNotFoundError as error:
+        wrong.append(f"{error}: install what a ledger on PostgreSQL needs with `pip install 'daywork[postgresql]'`")
+    except (SettingsError, postgres.Unusable) as error:
         wrong.append(str(error))
     if wrong:
         raise NotStarted(*wrong)

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.seed.address import CloudAddress
 from localcloud.seed.names import BACKUP, DATA, DEPLOYMENT, REPOSITORY, RESTORE, SEED_TAG, WORKER, Place, role_arn
+from localcloud.seed.network import make_ways_out
 from orchestrator import policies
 
 Document = Mapping[str, Any]
@@ -182,4 +183,5 @@ def ensure_network(cloud: CloudAddress, place: Place, account: str, number: int)
         VpcId=vpc,
         TagSpecifications=[{"ResourceType": "security-group", "Tags": marks}],
     )["GroupId"]
+    make_ways_out(ec2, place.region, vpc, made, group)
     return Network(vpc, made, group)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.aws.backups import AwsBackups
 from orchestrator.aws.compute import AwsCompute
 from orchestrator.aws.credentials import Identities
+from orchestrator.aws.databases import AwsDatabases
+from orchestrator.aws.file_systems import AwsFileSystems
+from orchestrator.aws.keys import AwsKeys
+from orchestrator.aws.limits import AwsLimits
+from orchestrator.aws.network import AwsNetworks
 from orchestrator.aws.orders import AwsOrders
 from orchestrator.aws.reports import AwsReports
 from orchestrator.aws.roles import AwsRoles
@@ -29,9 +35,29 @@ class AwsCloud:
         """See the port."""
         return AwsCompute(self._identities, access, self._install.id, self._limiter)
 
+    def databases(self, access: Access) -> AwsDatabases:
+        """See the port."""
+        return AwsDatabases(self._identities, access)
+
+    def file_systems(self, access: Access) -> AwsFileSystems:
+        """See the port."""
+        return AwsFileSystems(self._identities, access)
+
     def roles(self, access: Access) -> AwsRoles:
         """See the port."""
         return AwsRoles(self._identities, access, self._install.path)
+
+    def networks(self, access: Access) -> AwsNetworks:
+        """See the port."""
+        return AwsNetworks(self._identities, access)
+
+    def limits(self, access: Access) -> AwsLimits:
+        """See the port."""
+        return AwsLimits(self._identities, access)
+
+    def keys(self, access: Access) -> AwsKeys:
+        """See the port."""
+        return AwsKeys(self._identities, access)
 
     def orders(self) -> AwsOrders:
         """See the port."""
@@ -40,6 +66,10 @@ class AwsCloud:
     def reports(self) -> AwsReports:
         """Return the report queue."""
         return AwsReports(self._identities, self._install)
+
+    def backups(self) -> AwsBackups:
+        """Return where copies of the ledger are kept."""
+        return AwsBackups(self._identities, self._install)
 
     def check(self, access: Access) -> None:
         """See the port."""

@@ -140,7 +140,7 @@ class AwsCompute:
                         "DeviceIndex": 0,
                         "SubnetId": call.subnet,
                         "Groups": list(call.security_groups),
-                        "AssociatePublicIpAddress": False,
+                        "AssociatePublicIpAddress": call.public_address,
                         "DeleteOnTermination": True,
                     }
                 ],

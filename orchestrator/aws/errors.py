@@ -104,6 +104,8 @@ _TABLE: dict[type[CloudError], tuple[frozenset[str], str]] = {
                 "InvalidAMIID.NotFound",
                 "InvalidInstanceID.Malformed",
                 "ResourceNotFoundException",
+                "DBInstanceNotFound",
+                "FileSystemNotFound",
                 "AWS.SimpleQueueService.NonExistentQueue",
                 "QueueDoesNotExist",
             }

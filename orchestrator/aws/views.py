@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.model.plan import SourceVolume
-from orchestrator.ports import InstanceView, SnapshotView, VolumeView
+from orchestrator.ports import DatabaseView, FileSystemView, InstanceView, MountTargetView, SnapshotView, VolumeView
 
 
 def tags_of(described: Mapping[str, Any]) -> dict[str, str]:
@@ -98,5 +98,48 @@ def volume(described: Mapping[str, Any]) -> VolumeView:
         size_gib=described["Size"],
         availability_zone=described["AvailabilityZone"],
         snapshot_id=described.get("SnapshotId"),
+        tags=tags_of(described),
+    )
+
+
+def database(described: Mapping[str, Any]) -> DatabaseView:
+    """Return a DB instance."""
+    endpoint = described.get("Endpoint") or {}
+    return DatabaseView(
+        id=described["DBInstanceIdentifier"],
+        engine=described.get("Engine", ""),
+        engine_version=described.get("EngineVersion", ""),
+        state=described.get("DBInstanceStatus", ""),
+        size_gib=described.get("AllocatedStorage", 0),
+        availability_zone=described.get("AvailabilityZone"),
+        vpc=(described.get("DBSubnetGroup") or {}).get("VpcId"),
+        address=endpoint.get("Address"),
+        port=endpoint.get("Port") or described.get("DbInstancePort") or 5432,
+        security_groups=tuple(one["VpcSecurityGroupId"] for one in described.get("VpcSecurityGroups", [])),
+        kms_key=described.get("KmsKeyId"),
+        tags={tag["Key"]: tag["Value"] for tag in described.get("TagList", [])},
+    )
+
+
+def file_system(described: Mapping[str, Any], targets: Iterable[Mapping[str, Any]]) -> FileSystemView:
+    """Return a file system with its mount targets."""
+    return FileSystemView(
+        id=described["FileSystemId"],
+        state=described.get("LifeCycleState", ""),
+        size_bytes=(described.get("SizeInBytes") or {}).get("Value", 0),
+        name=described.get("Name"),
+        kms_key=described.get("KmsKeyId"),
+        mount_targets=tuple(
+            MountTargetView(
+                id=one["MountTargetId"],
+                subnet=one["SubnetId"],
+                availability_zone=one.get("AvailabilityZoneName", ""),
+                vpc=one.get("VpcId", ""),
+                state=one.get("LifeCycleState", ""),
+                address=one.get("IpAddress"),
+                security_groups=tuple(one.get("SecurityGroups", ())),
+            )
+            for one in targets
+        ),
         tags=tags_of(described),
     )

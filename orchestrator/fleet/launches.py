@@ -137,9 +137,11 @@ def _why(install: Install, account: Account | None, region: str, *, has: int) ->
 
 def _launch(services: Services, batch: Batch) -> CloudError | None:
     """Call a batch, rung by rung, until something is answered that is not "full". Returns what AWS said last."""
-    owner = f"launch-{services.clock.now().timestamp()}-{batch.tries}"
+    holder = services.ledger.holder
+    owner = f"launch-{services.clock.now().timestamp()}-{batch.tries}" if holder is None else holder.name
+    is_dead = (lambda _owner: False) if holder is None else holder.is_dead
     with services.ledger.write() as tx:
-        if leases.acquire(tx, f"launch:{batch.id}", owner, _CALLING) is None:
+        if leases.acquire(tx, f"launch:{batch.id}", owner, _CALLING, is_dead=is_dead) is None:
             return None
     try:
         error: CloudError | None = None
@@ -193,6 +195,7 @@ def _call(services: Services, batch: Batch) -> CloudError | None:
         profile=spec.profile,
         user_data=spec.user_data,
         tags=spec.tags,
+        public_address=spec.public_address,
     )
     access = spec.access
     try:

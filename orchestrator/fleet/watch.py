@@ -11,7 +11,6 @@ from typing import TypeVar
 import sqlalchemy as sa
 import structlog
 
-from orchestrator import retry
 from orchestrator.errors import CloudError
 from orchestrator.fleet import endings
 from orchestrator.ledger import launches, schema, things, work, workers
@@ -148,11 +147,11 @@ def _some(wanted: Waiting) -> tuple[Waiting, list[str]]:
 
 def _wake(services: Services, wanted: Waiting, states: Mapping[str, str], *, unfinished: str) -> None:
     """Wake the work whose things are all finished, or one of whose things has failed or is gone."""
-    now = services.clock.now()
+    now, visible = services.clock.now(), services.install.deadlines.visible
 
     def is_over(waiting: dict[str, datetime]) -> bool:
         shown = {name: states.get(name) for name in waiting}
-        gone = [name for name, state in shown.items() if state is None and now - waiting[name] >= retry.VISIBLE_WITHIN]
+        gone = [name for name, state in shown.items() if state is None and now - waiting[name] >= visible]
         return bool(gone) or "error" in shown.values() or not {None, unfinished} & set(shown.values())
 
     ready = [key for key, waiting in wanted.items() if is_over(waiting)]

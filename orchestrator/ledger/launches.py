@@ -42,6 +42,7 @@ class LaunchSpec(Strict):
     image: str
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...]
+    public_address: bool = False
     profile: str
     user_data: str
     tags: dict[str, str] = Field(default_factory=dict)

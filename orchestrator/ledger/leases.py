@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -13,19 +14,22 @@ _LEASE = sa.select(schema.leases).where(schema.leases.c.name == sa.bindparam("of
 _SET = sa.update(schema.leases).where(schema.leases.c.name == sa.bindparam("of_name"))
 
 
-def acquire(tx: Transaction, name: str, owner: str, span: timedelta) -> int | None:
+def acquire(
+    tx: Transaction, name: str, owner: str, span: timedelta, *, is_dead: Callable[[str], bool] = lambda _owner: False
+) -> int | None:
     """Take or renew a lease for `span`. Returns its fencing number, or None while somebody else holds it.
 
-    A renewal keeps the number; whoever takes over a lease that ran out gets a higher one.
+    A renewal keeps the number; whoever takes over a lease that ran out, or whose owner `is_dead`, gets a higher one.
     """
     table = schema.leases
     until = tx.now + span
     if tx.insert_missing(table, {"name": name, "owner": owner, "fence": 1, "until": until}):
         return 1
     row = tx.execute(_LEASE, {"of_name": name}).one()
-    if row.until > tx.now and row.owner != owner:
+    is_mine, is_over = row.owner == owner, row.until <= tx.now
+    if not (is_mine or is_over or is_dead(row.owner)):
         return None
-    fence = int(row.fence) if row.until > tx.now else int(row.fence) + 1
+    fence = int(row.fence) if is_mine and not is_over else int(row.fence) + 1
     tx.execute(_SET, {"of_name": name, "owner": owner, "fence": fence, "until": until})
     return fence
 

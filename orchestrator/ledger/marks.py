@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from orchestrator.ledger import schema
 from orchestrator.ledger.store import Transaction
 
-_EPOCH = "epoch"
+#: Under which names of `settings` a ledger keeps its epoch, and that it was made from a copy.
+EPOCH = "epoch"
+RESTORED = "restored"
 
 
 class Mark(NamedTuple):
@@ -81,11 +84,11 @@ class Epoch(NamedTuple):
 def epoch(tx: Transaction) -> Epoch:
     """Return this ledger's epoch, made when it is first asked for."""
     table = schema.settings
-    row = tx.row(sa.select(table.c.value).where(table.c.name == _EPOCH))
+    row = tx.row(sa.select(table.c.value).where(table.c.name == EPOCH))
     if row is not None:
         return Epoch(row.value["name"], int(row.value["passes"]))
     made = Epoch(secrets.token_hex(8), 0)
-    tx.execute(sa.insert(table).values(name=_EPOCH, value=made._asdict()))
+    tx.execute(sa.insert(table).values(name=EPOCH, value=made._asdict()))
     return made
 
 
@@ -94,5 +97,25 @@ def advance_epoch(tx: Transaction) -> Epoch:
     now = epoch(tx)
     after = Epoch(now.name, now.passes + 1)
     table = schema.settings
-    tx.execute(sa.update(table).where(table.c.name == _EPOCH).values(value=after._asdict()))
+    tx.execute(sa.update(table).where(table.c.name == EPOCH).values(value=after._asdict()))
     return after
+
+
+def note_restored(connection: Connection, *, taken_at: datetime, now: datetime) -> None:
+    """Write down that this ledger was made from a copy, and give it an epoch of its own: the cloud takes it for new."""
+    table = schema.settings
+    values = {"takenAt": taken_at.timestamp(), "at": now.timestamp()}
+    connection.execute(sa.delete(table).where(table.c.name.in_((RESTORED, EPOCH))))
+    connection.execute(
+        sa.insert(table),
+        [
+            {"name": RESTORED, "value": values},
+            {"name": EPOCH, "value": Epoch(secrets.token_hex(8), 0)._asdict()},
+        ],
+    )
+
+
+def restored_from(tx: Transaction) -> datetime | None:
+    """Return when the copy was taken that this ledger was made from, or None when it was never restored."""
+    row = tx.row(sa.select(schema.settings.c.value).where(schema.settings.c.name == RESTORED))
+    return None if row is None else datetime.fromtimestamp(float(row.value["takenAt"]), UTC)

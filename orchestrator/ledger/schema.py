@@ -108,6 +108,7 @@ work = sa.Table(
     _text("holder", 64),
     sa.Column("signals", sa.Integer, nullable=False, default=0),
     sa.Column("tries", sa.Integer, nullable=False, default=0),
+    sa.Column("deaths", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("begun_at", Moment),
     sa.Column("parked", sa.Boolean, nullable=False, default=False),
     _text("wait_for", 64),
@@ -303,7 +304,7 @@ sweep_marks = sa.Table(
     sa.Column("first_seen_at", Moment, nullable=False),
 )
 
-#: Policies. Ticks up to `seen_at` are settled, the next look is at `next_at`.
+#: Policies. Ticks up to `seen_at` are settled or `owed` (times in RFC 3339), the next look is at `next_at`.
 schedules = sa.Table(
     "schedules",
     metadata,
@@ -312,10 +313,23 @@ schedules = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("applied_at", Moment, nullable=False),
+    _text("applied_by", 128),
     sa.Column("seen_at", Moment, nullable=False),
+    sa.Column("owed", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("next_at", Moment),
     _text("note", 2000),
     sa.Index(None, "enabled", "next_at"),
+)
+
+#: What was ever applied under a policy's name.
+policy_versions = sa.Table(
+    "policy_versions",
+    metadata,
+    _text("name", 64, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("applied_at", Moment, nullable=False),
+    _text("applied_by", 128),
 )
 
 settings = sa.Table(

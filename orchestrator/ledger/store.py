@@ -1,7 +1,9 @@
 """The ledger's engine and transactions.
 
 SQLite: every write transaction begins as one (`BEGIN IMMEDIATE`), because a read that turns into a write fails at once
-when somebody else has written meanwhile, whatever the time-out. The engine must be made after a fork.
+when somebody else has written meanwhile, whatever the time-out. The engine must be made after a fork. Opening never
+makes a file (`migrate` does), and a file that was removed or replaced is noticed: without that, whoever has it open
+would go on writing into nothing, and everybody else would find an empty ledger.
 
 PostgreSQL: transactions see what others have committed (`READ COMMITTED`), so what is read in order to be written is
 read with its rows locked, or written by one conditional update. Two transactions that lock in different orders stop
@@ -10,6 +12,8 @@ each other, so all of them keep one order: rows of `work` first, by session and 
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +30,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 
 from orchestrator import retry
 from orchestrator.errors import LedgerContended, LedgerUnavailable
+from orchestrator.ledger import troubles
 from orchestrator.ledger.holders import Holder
 from orchestrator.ports import Clock
 
@@ -44,6 +49,7 @@ T = TypeVar("T")
 
 _READ_ONLY = {"daywork_read_only": True}
 _SINGLE = {"isolation_level": "AUTOCOMMIT"}
+_MOMENT = {"isolation_level": "REPEATABLE READ"}
 
 #: PostgreSQL's words for "rolled back for the sake of another transaction": deadlock, serialization, lock time-out.
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
@@ -56,6 +62,15 @@ _SESSION = {
     "tcp_keepalives_idle": 10,
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 3,
+}
+
+
+#: Nor may a server that vanishes without closing its connections be waited for.
+_TCP = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": int(STATEMENT.total_seconds() * 1000),
 }
 
 
@@ -108,23 +123,44 @@ def _put(dialect: str, table: sa.Table, update: tuple[str, ...]) -> sa.Executabl
 
 
 def make_engine(url: str) -> Engine:
-    """Open the database. For SQLite the folder is made, and journal, lock and foreign keys are set as we need them."""
+    """Open the database. For SQLite, journal, lock and foreign keys are set as we need them."""
     parsed = make_url(url)
     return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
 
 
+def file_of(engine: Engine) -> Path | None:
+    """Return the file of a SQLite database, or None for any other."""
+    url = engine.url
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)
+
+
 def _sqlite(url: sa.URL) -> Engine:
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY.total_seconds(), "isolation_level": None})
+    path = None if not url.database or url.database == ":memory:" else Path(url.database).absolute()
+
+    def connect() -> sqlite3.Connection:
+        # `mode=rw` opens what is there and makes nothing
+        place = ":memory:" if path is None else f"{path.as_uri()}?mode=rw"
+        return sqlite3.connect(
+            place, uri=path is not None, timeout=BUSY.total_seconds(), isolation_level=None, check_same_thread=False
+        )
+
+    engine = sa.create_engine(url, creator=connect)
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: Any) -> None:
+    def _on_connect(connection: Any, record: Any) -> None:
+        record.info["file"] = _identity(path)
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(_connection: Any, record: Any, _proxy: Any) -> None:
+        if record.info["file"] != _identity(path):
+            raise sa.exc.InvalidatePoolError
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
@@ -135,13 +171,24 @@ def _sqlite(url: sa.URL) -> Engine:
     return engine
 
 
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name; None when there is none."""
+    if path is None:
+        return None
+    try:
+        found = os.stat(path)  # noqa: PTH116 - asked for at every use: a Path would cost more than the answer
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _postgresql(url: sa.URL) -> Engine:
     engine = sa.create_engine(
         url,
         pool_size=4,
         max_overflow=4,
         pool_timeout=CONNECT.total_seconds(),
-        connect_args={"connect_timeout": int(CONNECT.total_seconds())},
+        connect_args={"connect_timeout": int(CONNECT.total_seconds()), **_TCP},
     )
 
     @event.listens_for(engine, "connect")
@@ -224,6 +271,14 @@ class Ledger:
         with _available(), self._reader.connect() as connection:
             yield Transaction(connection, self.clock.now())
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """A transaction that reads one moment, however long it reads. Raises `LedgerUnavailable`."""
+        # A read transaction of SQLite always is one.
+        options = _MOMENT if self._engine.dialect.name == "postgresql" else {}
+        with _available(), self._reader.execution_options(**options).connect() as connection:
+            yield Transaction(connection, self.clock.now())
+
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
@@ -240,8 +295,10 @@ def _available() -> Iterator[None]:
             raise LedgerContended("the ledger rolled a transaction back for the sake of another one") from error
         if error.connection_invalidated:
             raise LedgerContended("the connection to the ledger broke") from error
-        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
-            raise LedgerUnavailable(f"the ledger does not answer: {type(error.orig).__name__}") from error
+        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or (
+            error.orig is not None and troubles.sqlite_name(error.orig) in troubles.BROKEN
+        ):
+            raise LedgerUnavailable(f"the ledger does not answer: {troubles.words(error.orig)}") from error
         raise
     except sa.exc.DisconnectionError as error:
         raise LedgerUnavailable("the ledger does not answer: it closed the connection") from error

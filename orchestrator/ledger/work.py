@@ -78,6 +78,8 @@ _TAKE = (
     .values(
         fence=_TABLE.c.fence + 1,
         tries=_TABLE.c.tries + 1,
+        # A claim that was neither settled nor given back: whoever held it has died, or hung until it ran out.
+        deaths=_TABLE.c.deaths + sa.case((_TABLE.c.claimed_until.is_(None), 0), else_=1),
         begun_at=sa.func.coalesce(_TABLE.c.begun_at, _NOW),
         claimed_until=sa.bindparam("till", type_=schema.Moment),
         holder=sa.bindparam("by"),
@@ -86,7 +88,7 @@ _TAKE = (
         wait_until=None,
         moved_at=_NOW,
     )
-    .returning(_TABLE.c.fence, _TABLE.c.signals, _TABLE.c.tries, _TABLE.c.begun_at)
+    .returning(_TABLE.c.fence, _TABLE.c.signals, _TABLE.c.tries, _TABLE.c.deaths, _TABLE.c.begun_at)
 )
 _WHERE = sa.select(_TABLE.c.step, _TABLE.c.attempt, _TABLE.c.holder, _TABLE.c.fence).where(_KEY)
 _FENCE_OF = sa.select(_TABLE.c.fence).where(_KEY).with_for_update()
@@ -104,6 +106,7 @@ _MOVE = (
             (_TABLE.c.signals == sa.bindparam("seen"), sa.bindparam("till", type_=schema.Moment)), else_=_NOW
         ),
         tries=0,
+        deaths=0,
         drives=0,
         begun_at=None,
         moved_at=_NOW,
@@ -118,13 +121,15 @@ _PARK = (
         wait_for=sa.bindparam("for_what"),
         wait_until=sa.bindparam("till", type_=schema.Moment),
         tries=_TABLE.c.tries * sa.bindparam("keeps_tries", type_=sa.Integer),
+        deaths=0,
         moved_at=_NOW,
         drives=0,
     )
     .returning(_TABLE.c.parked)
 )
 _GIVE_BACK = sa.update(_TABLE).where(_FENCE).values(claimed_until=None, moved_at=_NOW)
-_DRIVEN = sa.update(_TABLE).where(_KEY).values(drives=_TABLE.c.drives + 1, moved_at=_NOW, claimed_until=None)
+_TAKE_BACK = sa.update(_TABLE).where(_FENCE).values(claimed_until=_NOW, moved_at=_NOW)
+_DRIVEN = sa.update(_TABLE).where(_KEY).values(drives=_TABLE.c.drives + 1, moved_at=_NOW)
 _OPEN = tuple(step for step in Step if step is not Step.DONE)
 _PAGE_OF = sa.and_(
     _TABLE.c.session_id == sa.bindparam("of_session"),
@@ -168,7 +173,7 @@ def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int, *, holder: Ho
             return Refusal.PAST
         if row.step != step or holder is None or row.holder is None or not holder.is_dead(row.holder):
             return Refusal.TAKEN
-        tx.execute(_GIVE_BACK, {**_key(key), "of_fence": row.fence, "at": tx.now})
+        tx.execute(_TAKE_BACK, {**_key(key), "of_fence": row.fence, "at": tx.now})
         taken = tx.row(_TAKE, ask)
         if taken is None:
             return Refusal.TAKEN
@@ -179,6 +184,7 @@ def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int, *, holder: Ho
         fence=taken.fence,
         signals=taken.signals,
         tries=taken.tries,
+        deaths=taken.deaths,
         until=until,
         begun_at=taken.begun_at,
     )
@@ -318,7 +324,7 @@ def signal_expired(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
 
 
 def left_behind(tx: Transaction, holder: Holder) -> list[WorkKey]:
-    """Give back the claims of a Celery worker's earlier lives. Returns what the caller must drive."""
+    """Take the claims of a Celery worker's earlier lives back. Returns what the caller must drive."""
     table = _TABLE
     rows = tx.rows(
         sa.select(table.c.session_id, table.c.ordinal, table.c.fence, table.c.holder)
@@ -333,7 +339,7 @@ def left_behind(tx: Transaction, holder: Holder) -> list[WorkKey]:
     dead = [row for row in rows if holder.is_dead(row.holder)]
     for row in dead:
         key = {"of_session": row.session_id, "of_ordinal": row.ordinal}
-        tx.execute(_GIVE_BACK, {**key, "of_fence": row.fence, "at": tx.now})
+        tx.execute(_TAKE_BACK, {**key, "of_fence": row.fence, "at": tx.now})
     return [WorkKey(row.session_id, row.ordinal) for row in dead]
 
 

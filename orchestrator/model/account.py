@@ -29,11 +29,17 @@ class SecretRef(Strict):
 
 
 class AccountRoles(Strict):
-    """Role ARNs of an account by purpose (OPERATIONS section 1)."""
+    """Role ARNs of an account by purpose (OPERATIONS section 1).
+
+    Without one of their own, EFS and RDS are backed up with the `backup` role and RDS is restored with `restore`.
+    """
 
     worker_deployment: RoleArn | None = None
     backup: RoleArn | None = None
+    backup_efs: RoleArn | None = None
+    backup_rds: RoleArn | None = None
     restore: RoleArn | None = None
+    restore_rds: RoleArn | None = None
     worker: RoleArn | None = None
     files: RoleArn | None = None
     data: RoleArn | None = None
@@ -44,12 +50,16 @@ class AccountRoles(Strict):
 
 
 class WorkerConfiguration(Strict):
-    """Where workers of an account and Region stand: one VPC, subnets in order of preference, security groups."""
+    """Where workers of an account and Region stand: one VPC, subnets in order of preference, security groups.
+
+    Workers have a public address only if `public_address` says so.
+    """
 
     region: Region
     vpc: str | None = None
     subnets: tuple[str, ...] = Field(min_length=1)
     security_groups: tuple[str, ...] = Field(min_length=1)
+    public_address: bool = False
 
 
 class AccountLimits(Strict):

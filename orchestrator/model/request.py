@@ -104,30 +104,6 @@ class SessionRequest(Strict):
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-class NoOptions(Strict):
-    """Options of an operation that takes none."""
-
-
-class BackupOptions(Strict):
-    """Options of `ec2-backup`: volumes left out, and `full` to read everything even when an incremental could do."""
-
-    exclude_volumes: tuple[Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")], ...] = ()
-    full: bool = False
-
-
-class RestoreVolumeOptions(Strict):
-    """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); types default to theirs.
-
-    A volume whose device name is taken on the instance of `attachTo` gets another one.
-    """
-
-    volumes: tuple[Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")], ...] = ()
-    availability_zone: str | None = None
-    type: Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"] | None = None
-    kms_key: KeyArn | None = None
-    attach_to: Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8,17}$")] | None = None
-
-
 def read_request(document: Any) -> SessionRequest:
     """Read a request from JSON values. Raises `Refused` with every mistake, the first one's field in front."""
     return read_strict(SessionRequest, document, what="the request")

@@ -25,8 +25,8 @@ class Claim:
 
     Whoever claims the same work later gets a higher `fence`; every write under the older one is refused (`Fenced`).
     `signals` is how many events the work had seen when it was claimed: parking is refused when there are more by then.
-    `tries` counts how often this step was claimed since it was reached or last made progress; it was first claimed at
-    `begun_at`.
+    `tries` counts how often this step was claimed since it was reached or last made progress, `deaths` how often the
+    process that had claimed it was not heard of again since it last answered; it was first claimed at `begun_at`.
     """
 
     key: WorkKey
@@ -37,6 +37,7 @@ class Claim:
     tries: int
     until: datetime
     begun_at: datetime | None = None
+    deaths: int = 0
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def carry_out(
             verdict = Verdict.GO_ON if held is Refusal.PAST else Verdict.STAND
             return Carried(verdict=verdict, words=f"repeat: {held.value}")
         try:
-            outcome = _answer(services, steps[step], held)
+            outcome = _poison(held) or _answer(services, steps[step], held)
             settled = ledger.run(lambda tx, held=held, outcome=outcome: _end(tx, held, outcome))  # type: ignore[misc]
         except Fenced:
             return Carried(verdict=Verdict.STAND, words="repeat: taken over")
@@ -91,6 +91,16 @@ def _end(tx: Transaction, held: Claim, outcome: Outcome) -> Settled:
     settled = work.settle(tx, held, outcome)
     _write_down(tx, held, outcome)
     return settled
+
+
+def _poison(held: Claim) -> Failed | None:
+    """Return why a step is not tried any more whose every try was its process's death."""
+    if held.deaths < retry.DEATHS or held.step in _NEVER_FAILS:
+        return None
+    return Failed(
+        f"{held.step} was given up: the {held.deaths} processes that tried it have died or hung",
+        "See the Celery worker's log and the memory of its machine; start the operation again for this resource",
+    )
 
 
 def _answer(services: Services, function: StepFunction, held: Claim) -> Outcome:
@@ -170,7 +180,14 @@ def _note_waiting(tx: Transaction, held: Claim, outcome: Park) -> None:
 def _begin_again(tx: Transaction, key: WorkKey, outcome: Again) -> None:
     """Let a resource forget its attempt, except for how it ended."""
     found = sessions.resource(tx, key)
-    ended = {"attempt": found.attempt, "reason": found.reason, "remedy": found.remedy, "instanceId": found.instance_id}
+    ended = {
+        "attempt": found.attempt,
+        "reason": found.reason,
+        "remedy": found.remedy,
+        "instanceId": found.instance_id,
+        "endedAt": format_time(tx.now),
+        "nextAt": format_time(outcome.at),
+    }
     earlier = [*found.state.get("earlier", []), {name: value for name, value in ended.items() if value is not None}]
     sessions.move_resource(
         tx,
@@ -183,6 +200,7 @@ def _begin_again(tx: Transaction, key: WorkKey, outcome: Again) -> None:
         instance_id=None,
         done=0,
         reason=f"attempt {found.attempt} failed: {found.reason}"[:2000],
+        remedy=None,
     )
     journal.write(tx, key.session, f"next attempt at {format_time(outcome.at)}", ordinal=key.ordinal, level="warning")
 

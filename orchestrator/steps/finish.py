@@ -13,7 +13,6 @@ from orchestrator.ledger import journal, points, sessions, things, work
 from orchestrator.model.plan import SourceVolume
 from orchestrator.model.work import Done, Failed, Outcome, Park
 from orchestrator.ports import Compute, NewVolume
-from orchestrator.retry import VISIBLE_WITHIN
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember
 
@@ -127,7 +126,7 @@ def _wait(services: Services, view: View, kind: str, unseen: set[str]) -> Outcom
         since = now
         with services.ledger.write() as tx:
             remember(tx, view, finishingSince=now.timestamp())
-    if unseen and now - since >= VISIBLE_WITHIN:
+    if unseen and now - since >= services.install.deadlines.visible:
         return Failed(f"{kind} {min(unseen)} does not exist any more", "Somebody deleted it; start the restore again")
     if now - since >= services.install.deadlines.source:
         return Failed(f"the restored {kind}s were not ready within {services.install.deadlines.source}", "See EC2")

@@ -64,6 +64,8 @@ def _backup(services: Services, view: View) -> BackupJob:
             for volume in view.plan.volumes
         ),
         configuration=view.plan.details.get("configuration", {}),
+        # Another attempt begins when the worker of the one before is terminated.
+        ended_workers=tuple(one["instanceId"] for one in state.get("earlier", []) if "instanceId" in one),
     )
 
 

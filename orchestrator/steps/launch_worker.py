@@ -142,6 +142,7 @@ def _spec(services: Services, view: View) -> launches.LaunchSpec:
         image=plan.image,
         subnets=plan.configuration.subnets,
         security_groups=plan.configuration.security_groups,
+        public_address=plan.configuration.public_address,
         profile=profile,
         user_data=user_data(boot, start=install.agent_start),
         tags={

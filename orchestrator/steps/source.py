@@ -15,7 +15,6 @@ from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Failed, Outcome, Park
 from orchestrator.ports import Compute, SnapshotView, Tags
-from orchestrator.retry import VISIBLE_WITHIN
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember
 
@@ -50,7 +49,7 @@ def _take(services: Services, view: View, compute: Compute) -> Outcome | None:
     with services.ledger.read() as tx:
         silent = _unanswered(tx, view)
     asked = max((one.intended_at for one in silent if one.intended_at is not None), default=now)
-    is_young = bool(silent) and now - asked < VISIBLE_WITHIN
+    is_young = bool(silent) and now - asked < services.install.deadlines.visible
     found = compute.snapshots(tags=marks) if silent else []
     if not found:
         if is_young:
@@ -159,7 +158,7 @@ def _readiness(services: Services, view: View, taken: dict[str, str], seen: list
     if now - since >= span:
         return Failed(f"the snapshots were not completed within {span}", "See the state of the snapshots in EC2")
     if lost := set(taken.values()) - {one.snapshot_id for one in seen}:
-        if now - since >= VISIBLE_WITHIN:
+        if now - since >= services.install.deadlines.visible:
             return Failed(
                 f"snapshot {min(lost)} does not exist any more", "Somebody deleted it; start the backup again"
             )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import timedelta
 
-from orchestrator import planner, retry, tags
-from orchestrator.errors import CloudError, NotFound, Refused, Retryable
-from orchestrator.ledger import journal, pausing, points, registry, sessions, work
+from orchestrator import planner, planning, retry, tags
+from orchestrator.errors import CloudError, Refused, Retryable
+from orchestrator.ledger import journal, pausing, registry, sessions, work
 from orchestrator.ledger.store import Transaction
-from orchestrator.model.plan import Access, ResourcePlan
-from orchestrator.model.request import RestoreVolumeOptions, TagSelector
-from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus, Step
+from orchestrator.model.request import TagSelector
+from orchestrator.model.status import ResourceStatus, SessionStatus, Step
 from orchestrator.model.work import Claim, Done, Outcome, Park
-from orchestrator.ports import InstanceView
 from orchestrator.services import Services
 
 #: `daywork resume` wakes a start that waits; the moment only keeps it from being forgotten.
@@ -28,19 +24,12 @@ def start(services: Services, held: Claim) -> Outcome:
     with services.ledger.write() as tx:
         work.hold(tx, held)
         session = sessions.get(tx, session_id)
-        if session.status is SessionStatus.PENDING and pausing.paused_at(tx) is not None:
+        if session.status is SessionStatus.PENDING and pausing.paused(tx) is not None:
             return Park(pausing.RESUME, tx.now + _PAUSED)
         if session.status is SessionStatus.PENDING:
             sessions.move(tx, session_id, SessionStatus.RUNNING, started_at=tx.now)
         known = registry.load(tx)
-    context = planner.Context(
-        request=session.request,
-        mode=session.mode,
-        registry=known,
-        install=services.install.id,
-        home_account=services.install.home_account,
-        worker_image=services.install.worker_image,
-    )
+    context = planning.context(services, session.request, session.mode, known)
     if not session.is_stopping:
         _select(services, held, context)
         _plan_session(services, held, context, session)
@@ -50,11 +39,8 @@ def start(services: Services, held: Claim) -> Outcome:
     if session.is_stopping:
         _stop(services, held, waiting)
         return Done()
-    groups: dict[tuple[str, str], list[sessions.Resource]] = defaultdict(list)
-    for one in waiting:
-        groups[one.account, one.region].append(one)
-    for (account, region), members in groups.items():
-        _plan_group(services, held, context, account, region, members)
+    for members in planning.grouped(context, waiting):
+        _plan_group(services, held, context, members)
     return Done()
 
 
@@ -69,16 +55,13 @@ def _is_worth_a_retry(held: Claim, error: Exception) -> bool:
 def _select(services: Services, held: Claim, context: planner.Context) -> None:
     """Put the resources that `select` finds by their tags into the session."""
     for selector in context.request.select:
-        account = context.known_account(selector.account)
         try:
-            access = planner.operation_access(context, account, selector.region)
-            found = services.cloud.compute(access).find_instances(selector.tags)
+            wanted = planning.select(services, context, selector)
         except (Refused, CloudError) as error:
             if _is_worth_a_retry(held, error):
                 raise
-            _fail_selection(services, held, account[:12], selector, error)
+            _fail_selection(services, held, context.known_account(selector.account)[:12], selector, error)
             continue
-        wanted = [sessions.Wanted(account=access.account, region=access.region, resource_id=one) for one in found]
         if wanted:
             with services.ledger.write() as tx:
                 work.hold(tx, held)
@@ -127,27 +110,13 @@ def _plan_session(services: Services, held: Claim, context: planner.Context, ses
             sessions.save_plan(tx, session.id, plan)
 
 
-@dataclass
-class _Group:
-    """What was read for the resources of one account and Region; `taken` are device names that are given away."""
-
-    access: Access
-    profile: tuple[str, str] | None = None
-    instances: Mapping[str, InstanceView] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-
-
 def _plan_group(
-    services: Services,
-    held: Claim,
-    context: planner.Context,
-    account: str,
-    region: str,
-    members: Sequence[sessions.Resource],
+    services: Services, held: Claim, context: planner.Context, members: Sequence[sessions.Resource]
 ) -> None:
-    """Plan the resources of one account and Region: one describe for all of them."""
+    """Plan the resources of one group: one describe for all of them."""
+    account, region = members[0].account, members[0].region
     try:
-        group = _read(services, context, account, region, members)
+        group = planning.read(services, context, account, region, [one.resource_id for one in members])
     except (Refused, CloudError) as error:
         if _is_worth_a_retry(held, error):
             raise
@@ -161,53 +130,13 @@ def _plan_group(
         planned: list[int] = []
         for one in members:
             try:
-                plan = _plan_one(tx, context, group, one)
+                plan = planning.decide(tx, context, group, one.resource_id)
             except Refused as error:
                 _fail(tx, one, error.reason, error.remedy)
                 continue
-            group.taken |= set(plan.details.get("devices", {}).values())
             planned.append(one.ordinal)
             sessions.remember(tx, one.key, plan=plan.model_dump(mode="json", by_alias=True), total=plan.size_bytes)
         work.enrol(tx, held.key.session, planned, Step.ASSUME_ROLE)
-
-
-def _read(
-    services: Services, context: planner.Context, account: str, region: str, members: Sequence[sessions.Resource]
-) -> _Group:
-    access = planner.operation_access(context, account, region)
-    services.cloud.check(access)
-    group = _Group(access)
-    if context.mode is DeploymentMode.PRODUCTION:
-        name, role = services.cloud.roles(access).worker_profile(planner.worker_role_of(context, account))
-        group.profile = (name, role.arn)
-    wanted = [one.resource_id for one in members]
-    if context.operation.source_is_point:
-        target = _target(context)
-        wanted = [] if target is None else [target]
-    if wanted:
-        group.instances = services.cloud.compute(access).instances(wanted)
-    return group
-
-
-def _target(context: planner.Context) -> str | None:
-    """Return the instance that restored volumes are to be attached to, if one is named."""
-    if context.operation.options is not RestoreVolumeOptions:
-        return None
-    return RestoreVolumeOptions.model_validate(context.request.options).attach_to
-
-
-def _plan_one(tx: Transaction, context: planner.Context, group: _Group, one: sessions.Resource) -> ResourcePlan:
-    if not context.operation.source_is_point:
-        instance = group.instances.get(one.resource_id)
-        return planner.plan_backup(context, group.access, instance, one.resource_id, group.profile)
-    try:
-        point = points.get(tx, one.resource_id)
-    except NotFound:
-        point = None
-    target = group.instances.get(_target(context) or "")
-    return planner.plan_restore_volume(
-        context, group.access, point, one.resource_id, group.profile, target=target, taken=group.taken
-    )
 
 
 def _fail(tx: Transaction, one: sessions.Resource, reason: str, remedy: str) -> None:

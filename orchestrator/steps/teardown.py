@@ -190,8 +190,8 @@ def _unseen(
     for kind, cloud_id in found:
         if cloud_id not in known:
             _remove_found(services, view, compute, kind, cloud_id)
-    now = services.clock.now()
-    return [one for one in intents if now - (one.intended_at or now) < retry.VISIBLE_WITHIN]
+    now, visible = services.clock.now(), services.install.deadlines.visible
+    return [one for one in intents if now - (one.intended_at or now) < visible]
 
 
 def _remove_found(services: Services, view: View, compute: Compute, kind: str, cloud_id: str) -> None:

@@ -89,5 +89,6 @@ def furnish(world: World) -> None:
                 one["id"], role.rsplit("/", 1)[-1], profile=purpose == "worker", external_id=EXTERNAL_IDS.get(one["id"])
             )
         for network in one["workerConfigurations"]:
+            world.groups |= set(network["securityGroups"])
             for number, subnet in enumerate(network["subnets"]):
                 world.subnets[subnet] = f"{REGION}{'ab'[number]}"

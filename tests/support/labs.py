@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 from agent.protocol import Report
 from orchestrator import tags
 from orchestrator.aws.cloud import AwsCloud
+from orchestrator.backup_store import BackupStore
 from orchestrator.errors import (
     AccessDenied,
     Ambiguous,
@@ -22,10 +23,12 @@ from orchestrator.errors import (
     WrongRequest,
 )
 from orchestrator.model.plan import Access, TemporaryRole
+from orchestrator.policies import BACKUP_PREFIX
 from orchestrator.ports import Cloud, LaunchCall, Reports
 from orchestrator.services import Install
 from support import install as values
 from support.clock import FakeClock
+from support.fakes.backups import FakeBackups
 from support.fakes.cloud import FakeCloud
 from support.fakes.world import World
 from support.seeded import World as Seeded, seeded_world
@@ -76,6 +79,12 @@ class Lab(Protocol):
     def reports(self) -> Reports:
         """Return the report queue."""
 
+    def backups(self) -> BackupStore:
+        """Return where copies of the ledger are kept."""
+
+    def spoil_backup(self, name: str) -> None:
+        """Put other bytes in place of a copy's own, and leave what was said of it."""
+
     def send(self, report: Report) -> str:
         """Send a report as a worker does; return the sender that the queue attaches."""
 
@@ -98,11 +107,20 @@ class FakeLab:
         values.furnish(self.world)
         self.install = values.install()
         self.cloud: Cloud = FakeCloud(self.world, self.install, values.EXTERNAL_IDS.get)
+        self.copies = FakeBackups()
 
     def access(self, account: str, purpose: str) -> Access:
         """See `Lab`."""
         role = values.arn(account, f"Daywork{purpose[0].upper()}{purpose[1:]}")
         return Access(account=account, region=values.REGION, role=role)
+
+    def backups(self) -> FakeBackups:
+        """See `Lab`."""
+        return self.copies
+
+    def spoil_backup(self, name: str) -> None:
+        """See `Lab`."""
+        self.copies.bodies[name] += b"more"
 
     def wrong_cloud(self) -> Cloud:
         """See `Lab`."""
@@ -200,6 +218,17 @@ class EmbeddedLab:
     def reports(self) -> Reports:
         """See `Lab`."""
         return self.seeded.product.reports()
+
+    def backups(self) -> BackupStore:
+        """See `Lab`."""
+        return self.seeded.product.backups()
+
+    def spoil_backup(self, name: str) -> None:
+        """See `Lab`."""
+        s3, place = self.seeded.cloud.admin("s3", HOME), {"Bucket": self.install.control_bucket}
+        place["Key"] = BACKUP_PREFIX + name
+        found = s3.get_object(**place)
+        s3.put_object(**place, Body=found["Body"].read() + b"more", Metadata=found["Metadata"])
 
     def _sqs(self) -> Any:
         return self.seeded.cloud.admin("sqs", HOME)

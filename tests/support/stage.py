@@ -158,6 +158,7 @@ class Stage:
         self._is_guarded = False
         self._transactions = 0
         self.world.script.on_call = self._on_call
+        self.world.script.on_death = self._on_death
         self.start_process()
         with self.ledger.write() as tx:
             registry.apply(tx, Registry.model_validate(self.document))
@@ -299,6 +300,10 @@ class Stage:
             self._guarded(lambda: reconcile(self.services))
         finally:
             self._depth -= 1
+
+    def _on_death(self) -> None:
+        """Let the dead write nothing: what Python runs on the way out of an exception, a killed process does not."""
+        self.ledger.is_dead = True
 
     def _count_transaction(self, *, is_rolled_back: bool) -> None:
         if self.dies_every is None or not self._is_guarded:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from support.expectations import assert_nothing_left, statuses
 from support.fakes.script import Died
+from support.install import A, B
 from support.scenarios import EVERYWHERE, SCENARIOS, begin
 from support.stage import Stage
+
+from orchestrator.retry import DEATHS
 
 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
@@ -54,4 +57,20 @@ def test_a_death_between_any_two_transactions_costs_time_and_nothing_else(stage:
 
     assert stage.deaths > 5
     assert statuses(stage, session) == ["success"] * 2
+    assert_nothing_left(stage, session)
+
+
+@pytest.mark.parametrize("scenario", ["backup-restore", "production-restore"])
+def test_a_step_that_kills_whoever_tries_it_fails_its_resource_alone(stage: Stage, scenario: str) -> None:
+    """It is tried some times, then given up with the reason; the session goes on with the others."""
+    session = begin(stage, scenario)
+    stage.world.script.fail("start_snapshot", Died(), account=A, times=None)
+
+    stage.run(session)
+
+    assert stage.deaths == DEATHS
+    by_account = {one.account: one for one in stage.resources(session)}
+    assert by_account[A].status == "failed"
+    assert f"the {DEATHS} processes that tried it have died" in (by_account[A].reason or "")
+    assert by_account[B].status == "success"
     assert_nothing_left(stage, session)

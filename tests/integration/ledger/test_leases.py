@@ -57,3 +57,14 @@ def test_a_lease_given_back_is_free_and_its_number_grows_on(ledger: Ledger) -> N
         assert leases.holder(tx, "chain") is None
 
     assert acquire(ledger, "b") == 2
+
+
+def test_a_lease_of_the_dead_changes_hands_at_once(ledger: Ledger) -> None:
+    """Under a higher number; whoever may live keeps what it has."""
+    acquire(ledger, "a")
+
+    with ledger.write() as tx:
+        assert leases.acquire(tx, "chain", "b", MINUTE, is_dead=lambda owner: owner == "c") is None
+        assert leases.acquire(tx, "chain", "b", MINUTE, is_dead=lambda owner: owner == "a") == 2
+        assert leases.holder(tx, "chain") == "b"
+        assert leases.acquire(tx, "chain", "b", MINUTE, is_dead=lambda _owner: True) == 2

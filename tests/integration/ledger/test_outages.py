@@ -127,6 +127,62 @@ def test_a_locked_file_is_unavailable_after_the_wait(
         assert look(ledger) == 1
 
 
+def test_a_full_disk_is_told_as_that(tmp_path: Path, clock: FakeClock) -> None:
+    """Nothing is half-written: what was there before can be read, and there is room again for what comes after."""
+    with open_ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}", clock) as ledger:
+        upgrade(ledger.engine)
+        submit(ledger, 1, name="before")
+
+        def leave_room(pages_more: int) -> None:
+            with ledger.write() as tx:
+                pages = int(tx.connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+                tx.connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + pages_more}")
+
+        leave_room(0)
+        with pytest.raises(LedgerUnavailable, match="disk of its file is full"):
+            submit(ledger, 1000, name="too-much")
+        assert look(ledger) == 1
+        leave_room(1000)
+
+        submit(ledger, 1, name="after")
+        assert look(ledger) == 2
+
+
+def test_a_file_that_is_no_database_is_told_as_that(tmp_path: Path, clock: FakeClock) -> None:
+    """Not as an error of ours."""
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"this is no database" * 100)
+
+    with open_ledger(f"sqlite:///{path}", clock) as ledger:
+        with pytest.raises(LedgerUnavailable, match="is not a database"):
+            look(ledger)
+        with pytest.raises(LedgerUnavailable, match="is not a database"), ledger.write():
+            pass
+
+
+def test_a_removed_file_is_noticed_by_whoever_has_it_open(tmp_path: Path, clock: FakeClock) -> None:
+    """Nobody writes on into a file without a name, nobody makes an empty one, and the next real one is taken."""
+    path = tmp_path / "ledger.sqlite3"
+    with open_ledger(f"sqlite:///{path}", clock) as ledger:
+        upgrade(ledger.engine)
+        submit(ledger, 1, name="lost")
+
+        path.unlink()
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailable, match="not there"):
+                look(ledger)
+            with pytest.raises(LedgerUnavailable, match="not there"), ledger.write():
+                pass
+        assert not path.exists()
+
+        upgrade(ledger.engine)
+
+        assert look(ledger) == 0
+        submit(ledger, 1, name="after")
+        assert look(ledger) == 1
+        assert path.stat().st_mode & 0o077 == 0
+
+
 def test_a_writer_waits_for_another_one(tmp_path: Path, clock: FakeClock) -> None:
     """SQLite has one write lock: two writers take turns, and neither fails."""
     path = tmp_path / "ledger.sqlite3"

@@ -17,7 +17,9 @@ from orchestrator.ledger.store import Ledger
 from orchestrator.model.account import Registry
 from orchestrator.model.status import SessionStatus, Step
 from orchestrator.model.work import SESSION, Park, WorkKey
-from orchestrator.scheduler import tick as scheduler
+from orchestrator.scheduler import asking
+from orchestrator.scheduler.policy import read_policy
+from orchestrator.scheduler.tick import tick
 
 HOUR = timedelta(hours=1)
 
@@ -70,6 +72,11 @@ def policy(**schedule: Any) -> dict[str, Any]:
     }
 
 
+def apply(ledger: Ledger, *documents: dict[str, Any]) -> list[str]:
+    """Apply policies; returns what became of each."""
+    return [one.change for one in asking.apply(ledger, [read_policy(one) for one in documents], by="tests")]
+
+
 def made(ledger: Ledger) -> list[tuple[str, SessionStatus]]:
     """Return the ids of requests and the statuses of sessions, the oldest first."""
     with ledger.read() as tx:
@@ -88,12 +95,12 @@ def end(ledger: Ledger) -> None:
 def test_a_due_policy_is_one_session(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
     """Not before its time, once at its time, driven as any other, and named after its policy."""
     clock.set(datetime(2026, 11, 23, 1, 30, tzinfo=UTC))
-    scheduler.apply(ledger, policy())
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    apply(ledger, policy())
+    assert tick(ledger, dispatch=sent) == 0
 
     clock.pass_by(HOUR / 2)
 
-    assert [scheduler.tick(ledger, dispatch=sent), scheduler.tick(ledger, dispatch=sent)] == [1, 0]
+    assert [tick(ledger, dispatch=sent), tick(ledger, dispatch=sent)] == [1, 0]
     with ledger.read() as tx:
         (session,) = sessions.recent(tx)
         entry = schedules.get(tx, "nightly")
@@ -108,7 +115,7 @@ def test_a_due_policy_is_one_session(ledger: Ledger, clock: FakeClock, sent: Sen
 
 def test_many_beats_at_once_make_one_session(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
     """Every tick of a day, with four beats that look at the same moment."""
-    scheduler.apply(ledger, policy())
+    apply(ledger, policy())
 
     for _ in range(5):
         clock.pass_by(HOUR)
@@ -116,7 +123,7 @@ def test_many_beats_at_once_make_one_session(ledger: Ledger, clock: FakeClock, s
 
         def beat(gate: Barrier = gate) -> None:
             gate.wait()
-            scheduler.tick(ledger, dispatch=sent)
+            tick(ledger, dispatch=sent)
 
         beats = [Thread(target=beat) for _ in range(4)]
         for one in beats:
@@ -132,16 +139,35 @@ def test_a_crash_after_the_session_makes_no_second_one(
     ledger: Ledger, clock: FakeClock, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The note is lost, the session is there: the next look finds it, running or ended."""
-    scheduler.apply(ledger, policy())
+    apply(ledger, policy())
     clock.pass_by(HOUR)
     with monkeypatch.context() as patched:
         patched.setattr(schedules, "follow", lambda *_args, **_values: True)
-        assert scheduler.tick(ledger, dispatch=sent) == 1
+        assert tick(ledger, dispatch=sent) == 1
 
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert tick(ledger, dispatch=sent) == 0
     assert len(made(ledger)) == 1
     with ledger.read() as tx:
         assert schedules.get(tx, "nightly").seen_at == clock.now()
+
+
+def test_a_crash_before_the_commit_leaves_neither_session_nor_note(
+    ledger: Ledger, clock: FakeClock, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look makes both."""
+    apply(ledger, policy())
+    clock.pass_by(HOUR)
+    with monkeypatch.context() as patched:
+        patched.setattr(schedules, "follow", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            tick(ledger, dispatch=sent)
+
+    assert made(ledger) == []
+    assert tick(ledger, dispatch=sent) == 1
+
+
+def _dies(*_args: Any, **_values: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -152,28 +178,28 @@ def test_an_outage_is_made_up_for_by_the_policys_own_rule(
     ledger: Ledger, clock: FakeClock, sent: Sent, missed: str, hours: list[int], passes: int
 ) -> None:
     """Nobody looked from 02:00 to 08:30."""
-    scheduler.apply(ledger, policy(missed=missed))
+    apply(ledger, policy(missed=missed))
     clock.pass_by(6.5 * HOUR)
 
     for _ in range(passes):
-        scheduler.tick(ledger, dispatch=sent)
+        tick(ledger, dispatch=sent)
         end(ledger)
         clock.pass_by(timedelta(seconds=6))
 
     assert [name for name, _ in made(ledger)] == [f"2026-11-23T{hour:02}:00:00.000Z" for hour in hours]
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert tick(ledger, dispatch=sent) == 0
     clock.set(datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
-    assert scheduler.tick(ledger, dispatch=sent) == 1
+    assert tick(ledger, dispatch=sent) == 1
 
 
 def test_a_tick_that_finds_its_policy_running_is_left_out(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
     """Its note says so; the next one runs again."""
-    scheduler.apply(ledger, policy(overlap="skip"))
+    apply(ledger, policy(overlap="skip"))
     clock.pass_by(HOUR)
-    scheduler.tick(ledger, dispatch=sent)
+    tick(ledger, dispatch=sent)
     clock.pass_by(HOUR)
 
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert tick(ledger, dispatch=sent) == 0
 
     with ledger.read() as tx:
         note = schedules.get(tx, "nightly").note
@@ -181,53 +207,53 @@ def test_a_tick_that_finds_its_policy_running_is_left_out(ledger: Ledger, clock:
     assert "left out" in note
     end(ledger)
     clock.pass_by(HOUR)
-    assert scheduler.tick(ledger, dispatch=sent) == 1
+    assert tick(ledger, dispatch=sent) == 1
     assert [name[11:13] for name, _ in made(ledger)] == ["03", "05"]
 
 
 def test_a_tick_that_finds_its_policy_running_waits(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
     """Queued: one run follows when the session has ended, however many ticks have passed."""
-    scheduler.apply(ledger, policy(overlap="queue"))
+    apply(ledger, policy(overlap="queue"))
     clock.pass_by(HOUR)
-    scheduler.tick(ledger, dispatch=sent)
+    tick(ledger, dispatch=sent)
     for _ in range(3):
         clock.pass_by(HOUR)
-        assert scheduler.tick(ledger, dispatch=sent) == 0
+        assert tick(ledger, dispatch=sent) == 0
 
     end(ledger)
     clock.pass_by(timedelta(seconds=5))
 
-    assert scheduler.tick(ledger, dispatch=sent) == 1
+    assert tick(ledger, dispatch=sent) == 1
     end(ledger)
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert tick(ledger, dispatch=sent) == 0
     assert [name[11:13] for name, _ in made(ledger)] == ["03", "06"]
 
 
 def test_a_pause_lets_nothing_start(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
     """What was missed meanwhile is made up for by the policy's rule when it ends."""
-    scheduler.apply(ledger, policy())
+    apply(ledger, policy())
     with ledger.write() as tx:
-        pausing.pause(tx)
+        pausing.pause(tx, by="ada", reason="upgrade")
         since = clock.now()
     clock.pass_by(3 * HOUR)
     with ledger.write() as tx:
-        pausing.pause(tx)
+        pausing.pause(tx, by="bob")
 
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert tick(ledger, dispatch=sent) == 0
     with ledger.write() as tx:
-        assert pausing.paused_at(tx) == since
+        assert pausing.paused(tx) == pausing.Pause(since=since, by="ada", reason="upgrade")
         assert pausing.resume(tx) == []
         assert pausing.resume(tx) == []
-        assert pausing.paused_at(tx) is None
+        assert pausing.paused(tx) is None
 
-    assert scheduler.tick(ledger, dispatch=sent) == 1
+    assert tick(ledger, dispatch=sent) == 1
 
 
 def test_a_resume_is_seen_by_a_start_that_is_about_to_park(ledger: Ledger, clock: FakeClock) -> None:
     """And wakes those that have parked."""
     parks, parked = submit(ledger, 1, name="parks"), submit(ledger, 1, name="parked")
     with ledger.write() as tx:
-        pausing.pause(tx)
+        pausing.pause(tx, by="bob")
     waiting = Park(pausing.RESUME, clock.now() + HOUR)
     held = claimed(ledger, WorkKey(parks, SESSION), Step.START)
     settled(ledger, claimed(ledger, WorkKey(parked, SESSION), Step.START), waiting)
@@ -240,19 +266,19 @@ def test_a_resume_is_seen_by_a_start_that_is_about_to_park(ledger: Ledger, clock
 
 def test_policies_are_switched_off_on_changed_and_forgotten(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
     """What passed while one was off is not made up for."""
-    scheduler.apply(ledger, policy())
+    apply(ledger, policy())
     with ledger.write() as tx:
         schedules.disable(tx, "nightly")
     clock.pass_by(3 * HOUR)
-    assert scheduler.tick(ledger, dispatch=sent) == 0
-    scheduler.enable(ledger, "nightly")
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert tick(ledger, dispatch=sent) == 0
+    asking.enable(ledger, "nightly")
+    assert tick(ledger, dispatch=sent) == 0
 
-    scheduler.apply(ledger, policy())
-    scheduler.apply(ledger, policy(cron="30 * * * *"))
+    apply(ledger, policy())
+    apply(ledger, policy(cron="30 * * * *"))
     clock.pass_by(HOUR / 2)
 
-    assert scheduler.tick(ledger, dispatch=sent) == 1
+    assert tick(ledger, dispatch=sent) == 1
     with ledger.write() as tx:
         assert schedules.get(tx, "nightly").version == 2
         schedules.delete(tx, "nightly")
@@ -263,56 +289,57 @@ def test_policies_are_switched_off_on_changed_and_forgotten(ledger: Ledger, cloc
 
 def test_a_policy_run_by_hand_is_refused_while_it_runs(ledger: Ledger, sent: Sent) -> None:
     """With the running session's id."""
-    scheduler.apply(ledger, {**policy(), "schedule": None})
-    first = scheduler.run(ledger, "nightly", dispatch=sent)
+    apply(ledger, {**policy(), "schedule": None})
+    first = asking.run(ledger, "nightly", dispatch=sent)
 
     with pytest.raises(Conflict) as refused:
-        scheduler.run(ledger, "nightly", dispatch=sent)
+        asking.run(ledger, "nightly", dispatch=sent)
 
     assert refused.value.value == first.session_id
     end(ledger)
-    assert scheduler.run(ledger, "nightly", dispatch=sent).created
+    assert asking.run(ledger, "nightly", dispatch=sent).created
 
 
 def test_a_policy_that_is_refused_says_so_and_goes_on(ledger: Ledger, clock: FakeClock, sent: Sent) -> None:
-    """Its account was never registered for this Region."""
-    scheduler.apply(
-        ledger,
-        {**policy(), "select": [{"account": "production-a", "region": "us-east-1", "tags": {"a": "b"}}]},
-    )
+    """Its account is not registered for its Region any more."""
+    apply(ledger, policy())
+    with ledger.write() as tx:
+        known = registry.account(tx, "production-a")
+        registry.apply(tx, Registry(accounts=(known.model_copy(update={"regions": ("us-east-1",)}),)))
     clock.pass_by(HOUR)
 
-    assert scheduler.tick(ledger, dispatch=sent) == 0
+    assert tick(ledger, dispatch=sent) == 0
 
     with ledger.read() as tx:
         entry = schedules.get(tx, "nightly")
     assert entry.note is not None
-    assert "us-east-1" in entry.note
+    assert "eu-west-1" in entry.note
     assert entry.next_at == clock.now() + HOUR
 
 
 def test_the_coming_runs_are_listed(ledger: Ledger, clock: FakeClock) -> None:
     """The soonest first; those that are switched off are not."""
-    scheduler.apply(ledger, policy())
-    scheduler.apply(ledger, {**policy(cron="30 3 * * *"), "name": "other"})
+    apply(ledger, policy())
+    apply(ledger, {**policy(cron="30 3 * * *"), "name": "other"})
 
-    coming = scheduler.upcoming(ledger, count=2)
+    coming = asking.upcoming(ledger, count=4)
 
-    assert [(name, moment.hour, moment.minute) for name, moment in coming] == [
-        ("nightly", 3, 0),
-        ("other", 3, 30),
-        ("nightly", 4, 0),
-        ("other", 3, 30),
+    assert [(name, moment.day, moment.hour, moment.minute) for name, moment in coming] == [
+        ("nightly", 23, 3, 0),
+        ("other", 23, 3, 30),
+        ("nightly", 23, 4, 0),
+        ("nightly", 23, 5, 0),
     ]
+    assert asking.upcoming(ledger, count=2, name="other")[1][1].day == 24
     with ledger.write() as tx:
         schedules.disable(tx, "nightly")
-    assert [name for name, _ in scheduler.upcoming(ledger, count=1)] == ["other"]
+    assert [name for name, _ in asking.upcoming(ledger, count=1)] == ["other"]
 
 
 def test_a_bad_policy_is_refused_by_name(ledger: Ledger) -> None:
     """Every mistake at once, nothing stored."""
     with pytest.raises(Refused) as refused:
-        scheduler.apply(ledger, policy(cron="0 25 * * *", timezone="Mars/Olympus", missed="maybe"))
+        apply(ledger, policy(cron="0 25 * * *", timezone="Mars/Olympus", missed="maybe"))
 
     assert {one.field for one in refused.value.problems} == {
         "schedule.cron",

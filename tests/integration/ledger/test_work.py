@@ -398,6 +398,31 @@ def test_a_celery_worker_that_starts_again_goes_on_with_what_it_held(ledger: Led
     claimed(ledger, WorkKey(session, 0))
 
 
+def test_deaths_are_counted_until_the_step_answers(ledger: Ledger, clock: FakeClock) -> None:
+    """A claim that ran out, and one of a process known to be dead; one that was given back is no death."""
+    key = WorkKey(under_way(ledger, 1), 0)
+    assert claimed(ledger, key).deaths == 0
+    clock.pass_by(CLAIM)
+    assert claimed(ledger, key).deaths == 1
+    clock.pass_by(CLAIM)
+    hold_as(ledger, key, f"celery@here/life-2/{dead_pid()}")
+    with ledger.write() as tx:
+        third = work.claim(tx, key, Step.ASSUME_ROLE, 1, holder=Holder("celery@here", "life-2"))
+    assert isinstance(third, Claim)
+    assert third.deaths == 3
+
+    with ledger.write() as tx:
+        work.release_claim(tx, third)
+    fourth = claimed(ledger, key)
+    assert fourth.deaths == 3
+
+    assert settled(ledger, fourth, Park("retry", clock.now() + HOUR, is_retry=True)) is Settled.PARKED
+    clock.pass_by(HOUR)
+    with ledger.write() as tx:
+        work.signal_expired(tx)
+    assert claimed(ledger, key).deaths == 0
+
+
 def test_patience_is_short_when_no_message_waits(ledger: Ledger, clock: FakeClock) -> None:
     """Then what stands still has lost its message; it doubles all the same."""
     key = WorkKey(under_way(ledger, 1), 0)

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import redis
 import sqlalchemy as sa
+from support.ledgers import request_of
 from support.plain import submit
 from support.servers import wait_for
 
@@ -217,3 +218,31 @@ def test_a_celery_worker_that_is_killed_and_started_again_goes_on_by_itself(plai
     wait_for(ended, seconds=60, every=1)
     assert plain.status(session) is SessionStatus.SUCCESS
     assert ended_steps(plain, session) == {str(step): 40 for step in RESOURCE_STEPS}
+
+
+def test_a_ledger_that_is_away_holds_everything_up_and_loses_nothing(plain: Any) -> None:
+    """No step runs without its row, a request is answered when it can be, and the reconciler drives the rest."""
+    ledger = plain.directory / "ledger.sqlite3"
+    away = ledger.with_suffix(".away")
+    session = submit(plain.services, 6)
+    places = start_by_hand(plain, session)
+    plain.start_worker()
+    wait_for(lambda: plain.app.control.ping(timeout=1), seconds=30)
+
+    ledger.rename(away)
+    for place in places:
+        publish(plain.app, place)
+    plain.app.signature("session.start", args=(session,), immutable=True).apply_async()
+    request = request_of(1).model_dump(mode="json", by_alias=True, exclude_none=True)
+    asked = plain.app.signature("daywork.submit", kwargs={"request": request}).apply_async()
+    wait_for(lambda: asked.status == "RETRY" and waiting_messages(plain) == 1, seconds=30)
+    away.rename(ledger)
+
+    assert ended_steps(plain, session) == {}
+    assert "refused" in asked.get(timeout=30)
+    let_claims_run_out(plain)
+    reconcile(plain.services)
+    wait_for(lambda: ended_steps(plain, session) == {str(step): 6 for step in RESOURCE_STEPS}, seconds=30)
+    let_claims_run_out(plain)
+    reconcile(plain.services)
+    assert plain.wait_until_final(session) is SessionStatus.SUCCESS

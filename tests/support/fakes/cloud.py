@@ -8,7 +8,9 @@ from orchestrator.errors import AccessDenied
 from orchestrator.model.plan import Access
 from orchestrator.services import Install
 from support.fakes.compute import FakeCompute
+from support.fakes.data import FakeDatabases, FakeFileSystems
 from support.fakes.orders import FakeOrders, FakeReports
+from support.fakes.premises import FakeKeys, FakeLimits, FakeNetworks
 from support.fakes.roles import FakeRoles
 from support.fakes.world import World
 
@@ -26,9 +28,29 @@ class FakeCloud:
         """See the port."""
         return FakeCompute(self._world, access, self._install.id, self._assume)
 
+    def databases(self, access: Access) -> FakeDatabases:
+        """See the port."""
+        return FakeDatabases(self._world, access, self._assume)
+
+    def file_systems(self, access: Access) -> FakeFileSystems:
+        """See the port."""
+        return FakeFileSystems(self._world, access, self._assume)
+
     def roles(self, access: Access) -> FakeRoles:
         """See the port."""
         return FakeRoles(self._world, access, self._install.path, self._assume)
+
+    def networks(self, access: Access) -> FakeNetworks:
+        """See the port."""
+        return FakeNetworks(self._world, access, self._assume)
+
+    def limits(self, access: Access) -> FakeLimits:
+        """See the port."""
+        return FakeLimits(self._world, access, self._assume)
+
+    def keys(self, access: Access) -> FakeKeys:
+        """See the port."""
+        return FakeKeys(self._world, access, self._assume)
 
     def orders(self) -> FakeOrders:
         """See the port."""

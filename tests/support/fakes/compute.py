@@ -50,7 +50,7 @@ class FakeCompute:
             return sorted(
                 one.id
                 for one in self._world.instances.values()
-                if self._is_here(one) and tags.items() <= one.tags.items() and self._world.state_of(one) not in _LEAVING
+                if self._is_here(one) and names.carries(one.tags, tags) and self._world.state_of(one) not in _LEAVING
             )
 
     def workers(self, *, session: str | None = None, ids: Sequence[str] = ()) -> list[InstanceView]:

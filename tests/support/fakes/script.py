@@ -50,11 +50,15 @@ class Rule:
 
 @dataclass
 class Script:
-    """The rules in force and the calls so far. `on_call` is told of each call before anything else happens."""
+    """The rules in force and the calls so far.
+
+    `on_call` is told of each call before anything else happens, `on_death` before `Died` is raised.
+    """
 
     rules: list[Rule] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     on_call: Callable[[Call], None] | None = None
+    on_death: Callable[[], None] | None = None
 
     def fail(
         self,
@@ -89,7 +93,12 @@ class Script:
             self.on_call(made)
         for rule in failing:
             if not rule.after:
-                raise rule.error
+                self._raise(rule.error)
         yield
         for rule in failing:
-            raise rule.error
+            self._raise(rule.error)
+
+    def _raise(self, error: BaseException) -> None:
+        if isinstance(error, Died) and self.on_death is not None:
+            self.on_death()
+        raise error

@@ -6,13 +6,14 @@ States that depend on time (`pending` -> `running`, `completed`, ...) are comput
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestrator.model.network import Network
 from orchestrator.model.plan import SourceVolume
-from orchestrator.ports import ReceivedReport
+from orchestrator.ports import DatabaseView, FileSystemView, KeyView, ReceivedReport
 from support.clock import FakeClock
 from support.fakes.script import Script
 
@@ -140,6 +141,19 @@ class World:
         self.snapshots: dict[str, FakeSnapshot] = {}
         self.volumes: dict[str, FakeVolume] = {}
         self.subnets: dict[str, str] = {}
+        #: DB instances and file systems by account and Region.
+        self.databases: dict[tuple[str, str], dict[str, DatabaseView]] = {}
+        self.file_systems: dict[tuple[str, str], dict[str, FileSystemView]] = {}
+        self.groups: set[str] = set()
+        #: Networks by (account, Region); where none is given, every subnet and group of this world can be used.
+        self.networks: dict[tuple[str, str], Network] = {}
+        #: Zones by instance type; what is not named is offered in all of them.
+        self.offers: dict[str, Collection[str]] = {}
+        #: vCPUs allowed by account.
+        self.vcpu_quotas: dict[str, int] = {}
+        self.keys: dict[str, KeyView] = {}
+        #: (role's ARN, action, resource) that the role's policies do not allow.
+        self.forbidden: set[tuple[str, str, str]] = set()
         self.bucket: dict[str, str] = {}
         self.queue: list[ReceivedReport] = []
         self.tokens: dict[tuple[str, str, str, str], tuple[Any, list[str]]] = {}

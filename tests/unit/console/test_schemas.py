@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.schemas import registry_schema, request_schema
+from console.schemas import policy_schema, registry_schema, request_schema
 from orchestrator.operations import CATALOGUE
 
 
@@ -26,7 +26,9 @@ def test_the_request_schema_names_every_operation_with_its_modes_and_options() -
         assert options["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("schema", [request_schema(), registry_schema()], ids=["request", "registry"])
+@pytest.mark.parametrize(
+    "schema", [request_schema(), registry_schema(), policy_schema()], ids=["request", "registry", "policy"]
+)
 def test_a_schema_stands_alone(schema: dict[str, Any]) -> None:
     """Every reference leads somewhere inside, and unknown fields are refused everywhere."""
     text = json.dumps(schema)

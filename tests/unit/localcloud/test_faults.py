@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from support.clock import FakeClock
+from support.servers import wait_for
 
-from localcloud.call import Call
+from localcloud.call import Call, Principal
 from localcloud.faults import BadRule, Faults
 
 ACCOUNT, OTHER = "1" * 12, "2" * 12
@@ -142,6 +144,50 @@ def test_a_throttle_rule_is_a_bucket(faults: Faults, clock: FakeClock, name: str
     assert codes(faults, call(name, "us-east-1"), 4) == [None, None, None, code]
 
 
+@pytest.mark.parametrize(
+    ("rule", "applies"),
+    [
+        ({"about": "dw-01abc-*"}, True),
+        ({"about": "dw-01xyz-*"}, False),
+        ({"about": "dw-01abc"}, False),
+        ({"principal": "*:assumed-role/DayworkBackup/*"}, True),
+        ({"principal": "*:assumed-role/DayworkRestore/*"}, False),
+    ],
+)
+def test_a_rule_may_name_who_calls_and_what_about(
+    faults: Faults,
+    rule: dict[str, str],
+    applies: bool,  # noqa: FBT001 - a table column
+) -> None:
+    """A pattern of the signer, and one that any text of the parameters fits, at any depth."""
+    one = call()
+    one.parameters = {"MinCount": 1, "IamInstanceProfile": {"Name": "dw-01abc-9"}, "SecurityGroupIds": ["sg-1"]}
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/DayworkBackup/daywork-test"
+    one.principal = Principal(account=ACCOUNT, arn=arn, principal_arn=arn, user_id="A:daywork-test")
+    faults.add({"operation": "*", "kind": "reset", **rule})
+
+    assert faults.judge(one, ACCOUNT).reset is applies
+
+
+def test_a_held_call_waits_until_its_rule_is_removed(faults: Faults) -> None:
+    """Meanwhile the rule tells how many wait; another rule's end lets nobody go."""
+    rule = faults.add({"operation": "ec2:RunInstances", "kind": "hold"})
+    other = faults.add({"operation": "ec2:TerminateInstances", "kind": "hold"})
+    held = faults.judge(call(), ACCOUNT).hold
+    thread = threading.Thread(target=faults.wait, args=(held[0],))
+    thread.start()
+    wait_for(lambda: faults.rules()[0]["waiting"] == 1, seconds=10)
+
+    faults.clear(other.id)
+    assert thread.is_alive()
+    faults.clear(rule.id)
+
+    thread.join(10)
+    assert not thread.is_alive()
+    faults.wait(rule)  # who comes after the end does not wait
+    assert rule.waiting == 0
+
+
 def test_one_rule_or_all_are_removed(faults: Faults) -> None:
     """Removing says how many went."""
     first = faults.add({"operation": "*", "kind": "error", "code": "A"})
@@ -174,6 +220,7 @@ def test_one_rule_or_all_are_removed(faults: Faults) -> None:
         ({"operation": "*", "kind": "reset", "probability": 1.5}, "probability"),
         ({"operation": "*", "kind": "throttle", "rate": 2}, "burst"),
         ({"operation": "*", "kind": "reset", "after": True}, "after"),
+        ({"operation": "*", "kind": "hold", "times": 1}, "times"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused_by_field(faults: Faults, rule: Any, said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -63,3 +64,18 @@ def test_the_call_log_keeps_the_latest_calls_in_order() -> None:
     assert log.since()[0]["seconds"] == 0.123457
     assert log.clear() == 3
     assert log.since() == []
+
+
+def test_reading_does_not_push_changes_out_of_the_call_log() -> None:
+    """What made or removed something is kept beside any number of reads, and all are told in order."""
+    log = CallLog(2)
+    log_call = partial(
+        log.add, time=1.0, account="1" * 12, region="r", status=200, code=None, principal="arn", seconds=0.0
+    )
+    log_call(operation="ec2:RunInstances", targets=("token",))
+    for _ in range(5):
+        log_call(operation="ec2:DescribeInstances")
+
+    told = log.since()
+    assert [(one["sequence"], one["targets"]) for one in told] == [(1, ("token",)), (5, ()), (6, ())]
+    assert log.clear() == 3

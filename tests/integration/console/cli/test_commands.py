@@ -127,6 +127,8 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
     pid, end = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-256color"
+        # A run in the background hands its children an ignored SIGINT; a terminal does not.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execv(DAYWORK[0], [*DAYWORK, *arguments])  # noqa: S606 - the child of a fork
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     made = Terminal(pid, end)

@@ -72,6 +72,28 @@ def test_a_living_writer_keeps_the_chain() -> None:
     first.hold()
 
 
+def test_nobody_waits_for_a_writer_that_is_known_to_have_ended() -> None:
+    """Its lease counts on; its machine is gone. Who is not named keeps what it has."""
+    repository, time = memory_repository(), Time()
+    ended = take(repository, time, "i-ended")
+
+    lease = acquire(
+        repository.objects,
+        repository.ring,
+        CHAIN,
+        owner="i-2",
+        pause=time.pause,
+        clock=time,
+        ended=frozenset({"i-ended"}),
+    )
+
+    lease.hold()
+    assert lease.fence == 2
+    assert time.waited == []
+    with pytest.raises(Fenced):
+        ended.hold()
+
+
 def test_a_dead_writers_chain_is_taken_over_when_its_time_is_up() -> None:
     """Waiting for a holder that renews nothing ends with the chain."""
     repository, time = memory_repository(), Time()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.stack.layout import Layout
-from console.stack.plan import Plan, Ports, PortTaken, make_plan
+from console.stack.plan import LedgerKind, Plan, Ports, PortTaken, ledger_of, make_plan
 
 
 @pytest.fixture
@@ -27,10 +27,16 @@ def taken() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def plan(layout: Layout, ports: Ports | None = None) -> Plan:
+def plan(layout: Layout, ports: Ports | None = None, ledger: LedgerKind | None = None) -> Plan:
     """Make a plan with what does not matter here."""
     return make_plan(
-        layout, ports or Ports(flower=0), concurrency=2, worker_boot=0.5, worker_shutdown=0.5, profile_delay=0
+        layout,
+        ports or Ports(flower=0),
+        ledger=ledger,
+        concurrency=2,
+        worker_boot=0.5,
+        worker_shutdown=0.5,
+        profile_delay=0,
     )
 
 
@@ -93,3 +99,47 @@ def test_a_plan_travels_as_json(layout: Layout) -> None:
     made = plan(layout)
 
     assert Plan.from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize("kind", [None, *LedgerKind])
+def test_a_plan_with_any_ledger_travels_as_json(layout: Layout, kind: LedgerKind | None) -> None:
+    """What is empty is the file, what is missing is left as the settings have it."""
+    made = plan(layout, ledger=kind)
+
+    assert Plan.from_json(made.to_json()) == made
+    assert (made.ledger_url is None) is (kind is None)
+    assert bool(made.ledger_url) is (kind is LedgerKind.POSTGRES)
+
+
+def test_a_stack_goes_on_with_its_own_postgresql_until_told_otherwise(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same password, and the same port if it is free; another database in the settings is not ours to run."""
+    monkeypatch.delenv("DAYWORK_DATABASE_URL", raising=False)
+    first = plan(layout, ledger=LedgerKind.POSTGRES)
+    first.write_postgres(layout)
+    layout.settings.write_text(f'database_url = "{first.ledger_url}"\n')
+
+    again = plan(layout)
+
+    assert again.ledger is LedgerKind.POSTGRES
+    assert again.ledger_url == first.ledger_url
+    assert plan(layout, ledger=LedgerKind.SQLITE).ledger_url == ""
+    monkeypatch.setenv("DAYWORK_DATABASE_URL", "sqlite:///elsewhere")
+    assert ledger_of(layout) is None
+    monkeypatch.delenv("DAYWORK_DATABASE_URL")
+    layout.settings.write_text('database_url = "postgresql+psycopg://us:ours@db.example/daywork"\n')
+    assert plan(layout).ledger is None
+
+
+def test_the_ledgers_password_is_in_no_address_and_no_representation(layout: Layout) -> None:
+    """It stands in two files that only the owner can read."""
+    made = plan(layout, ledger=LedgerKind.POSTGRES)
+
+    made.write_postgres(layout)
+
+    assert len(made.ledger_password) >= 24
+    assert made.ledger_password not in repr(made)
+    assert made.ledger_password not in str(made.addresses)
+    assert layout.postgres_password.read_text() == made.ledger_password
+    assert layout.postgres_password.stat().st_mode & 0o777 == 0o600

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import Refused
-from orchestrator.model.request import BackupOptions, RestoreVolumeOptions, read_request, read_strict
+from orchestrator.model.options import BackupOptions, RestoreVolumeOptions
+from orchestrator.model.request import read_request, read_strict
 
 GOOD: dict[str, Any] = {
     "source": "erp",

@@ -1,4 +1,4 @@
-"""When a schedule is due: daylight saving both ways, jitter, what was missed."""
+"""When a schedule is due: daylight saving both ways, jitter, what was missed, what finds a session running."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, strategies as st
 
-from orchestrator.scheduler.policy import Schedule
-from orchestrator.scheduler.ticks import Due, coming, due, put_off, ticks
+from orchestrator.scheduler.policy import Missed, Schedule
+from orchestrator.scheduler.ticks import MOST_OWED, Followed, coming, follow, put_off, ticks
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -83,28 +83,116 @@ def test_jitter_is_the_same_for_the_same_tick_and_within_its_bound() -> None:
     assert coming(schedule, "a", tick - timedelta(hours=1)) == put_off(schedule, "a", tick)
 
 
-HOURLY_SEEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+SEEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 
 def hour(number: int) -> datetime:
     """Return a full hour of the day."""
-    return HOURLY_SEEN.replace(hour=number)
+    return SEEN.replace(hour=number)
 
 
-@pytest.mark.parametrize(
-    ("missed", "minutes", "expected"),
-    [
-        ("run-once", 59, None),
-        ("run-once", 60, Due(run=hour(3), seen=hour(3))),
-        ("run-once", 200, Due(run=hour(5), seen=hour(5), was_missed=True)),
-        ("run-all", 200, Due(run=hour(3), seen=hour(3), was_missed=True)),
-        ("skip", 200, Due(run=None, seen=hour(5))),
-        ("skip", 181, Due(run=hour(5), seen=hour(5))),
-        ("run-all", 61, Due(run=hour(3), seen=hour(3))),
-    ],
-)
-def test_what_is_due_follows_the_rule_for_missed_ticks(missed: str, minutes: int, expected: Due | None) -> None:
-    """Punctual ones run; the others by the rule."""
-    schedule = Schedule.model_validate({"cron": "0 * * * *", "missed": missed})
+#: rule for missed ticks, minutes since the last look, the hours of which sessions are owed then
+MISSED: list[tuple[str, int, list[int]]] = [
+    ("run-once", 59, []),
+    ("run-once", 60, [3]),
+    ("run-once", 61, [3]),
+    ("run-once", 63, [3]),
+    ("run-once", 200, [5]),
+    ("run-once", 181, [5]),
+    ("run-all", 61, [3]),
+    ("run-all", 63, [3]),
+    ("run-all", 181, [3, 4, 5]),
+    ("run-all", 200, [3, 4, 5]),
+    ("skip", 61, [3]),
+    ("skip", 63, []),
+    ("skip", 200, []),
+    ("skip", 181, [5]),
+]
 
-    assert due(schedule, "nightly", HOURLY_SEEN, HOURLY_SEEN + timedelta(minutes=minutes)) == expected
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+@pytest.mark.parametrize(("missed", "minutes", "hours"), MISSED)
+def test_what_is_owed_follows_the_rule_for_missed_ticks(
+    missed: str, minutes: int, hours: list[int], overlap: str
+) -> None:
+    """The latest tick is punctual for two minutes; of several that have come the earlier ones are missed."""
+    schedule = Schedule.model_validate({"cron": "0 * * * *", "missed": missed, "overlap": overlap})
+
+    followed = follow(schedule, "nightly", Followed(SEEN), SEEN + timedelta(minutes=minutes), running=None)
+
+    assert followed.owed == tuple(map(hour, hours))
+    assert followed.seen == hour(2 + minutes // 60)
+    assert (followed.note is None) == (len(hours) <= 1 and minutes in (59, 60, 61))
+
+
+#: rules, minutes since the last look, what was owed before, the hours of what is owed then; a session runs meanwhile
+RUNNING: list[tuple[str, str, int, list[int], list[int]]] = [
+    # seen in time: left out, or one that waits, or with run-all each
+    ("run-once", "skip", 60, [], []),
+    ("run-once", "queue", 60, [], [3]),
+    ("run-once", "queue", 60, [2], [3]),
+    ("run-all", "skip", 60, [1, 2], [1, 2]),
+    ("run-all", "queue", 60, [1, 2], [1, 2, 3]),
+    ("skip", "queue", 60, [2], [3]),
+    # missed: what makes up for it waits, whatever becomes of ticks seen in time
+    ("run-once", "skip", 200, [], [5]),
+    ("run-once", "queue", 200, [2], [5]),
+    ("run-all", "skip", 200, [2], [2, 3, 4, 5]),
+    ("skip", "skip", 200, [], []),
+    ("skip", "skip", 181, [], []),
+    ("skip", "queue", 181, [], [5]),
+    ("skip", "queue", 200, [2], [2]),
+]
+
+
+@pytest.mark.parametrize(("missed", "overlap", "minutes", "before", "hours"), RUNNING)
+def test_a_running_session_is_waited_for_or_leaves_the_tick_out(
+    missed: str, overlap: str, minutes: int, before: list[int], hours: list[int]
+) -> None:
+    """And somebody can read which session it was."""
+    schedule = Schedule.model_validate({"cron": "0 * * * *", "missed": missed, "overlap": overlap})
+    owed = tuple(map(hour, before))
+
+    followed = follow(schedule, "nightly", Followed(SEEN, owed), SEEN + timedelta(minutes=minutes), running="s-1")
+
+    assert followed.owed == tuple(map(hour, hours))
+    assert followed.note is not None
+    assert ("s-1" in followed.note) == (minutes in (60, 181))
+
+
+def test_looking_without_a_new_tick_forgets_nothing() -> None:
+    """What is owed stays owed."""
+    schedule = Schedule(cron="0 * * * *")
+    before = Followed(hour(5), (hour(4),))
+
+    assert follow(schedule, "nightly", before, hour(5) + timedelta(minutes=5), running="s-1") == before
+
+
+def test_an_outage_of_many_ticks_owes_a_bounded_number_at_a_time() -> None:
+    """The others are looked at when there is room, and none is lost."""
+    schedule = Schedule(cron="* * * * *", missed=Missed.RUN_ALL)
+    now = SEEN + timedelta(minutes=MOST_OWED + 500)
+
+    first = follow(schedule, "nightly", Followed(SEEN), now, running=None)
+    full = follow(schedule, "nightly", first, now, running="s-1")
+    second = follow(schedule, "nightly", Followed(first.seen, first.owed[700:]), now, running=None)
+
+    assert (len(first.owed), first.owed[0]) == (MOST_OWED, SEEN + timedelta(minutes=1))
+    assert full.owed == first.owed
+    assert second.owed == tuple(SEEN + timedelta(minutes=number) for number in range(701, MOST_OWED + 501))
+
+
+@pytest.mark.parametrize("rule", ["run-once", "skip"])
+def test_an_outage_of_months_is_settled_in_several_looks(monkeypatch: pytest.MonkeyPatch, rule: str) -> None:
+    """And is one run, or none, all the same."""
+    monkeypatch.setattr("orchestrator.scheduler.ticks.MOST_SEEN", 1000)
+    schedule = Schedule.model_validate({"cron": "* * * * *", "missed": rule})
+    now = SEEN + timedelta(minutes=4000, seconds=150)
+    looks = [Followed(SEEN)]
+
+    while (latest := follow(schedule, "nightly", looks[-1], now, running=None)) != looks[-1]:
+        looks.append(Followed(latest.seen, latest.owed))
+
+    last = SEEN + timedelta(minutes=4002)
+    assert looks[-1] == Followed(last, (last,))
+    assert [one.owed for one in looks[:-1]] == [()] * 5

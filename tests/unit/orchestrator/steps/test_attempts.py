@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from support.expectations import assert_nothing_left, record, statuses
 from support.fakes.agent import Manners
 from support.install import A, B
@@ -11,6 +12,7 @@ from support.scenarios import hurry
 from support.stage import Stage
 
 from orchestrator import tags
+from orchestrator.errors import AccessDenied
 
 
 def begin(stage: Stage, attempts: int = 3, delay: int = 60) -> str:
@@ -34,10 +36,16 @@ def test_a_failed_resource_is_tried_again_with_a_new_worker_and_the_same_role(st
     assert shown["status"] == "success"
     assert sorted(one["attempts"] for one in shown["resources"]) == [1, 2]
     helped = next(one for one in shown["resources"] if one["attempts"] == 2)
+    orders = {name: life.order.job["endedWorkers"] for name, life in stage.agents.lives.items() if life.order}
+    assert orders.pop(helped["worker"]["instanceId"]) == [first]
+    assert list(orders.values()) == [[], []]
     assert {step["attempt"] for step in helped["steps"]} == {1, 2}
     assert helped["worker"]["instanceId"] != first
     assert shown["attempt"] == 2
-    assert [one["reason"] for one in helped["earlier"]] == ["a block could not be read"]
+    (earlier,) = helped["earlier"]
+    assert (earlier["attempt"], earlier["reason"], earlier["instanceId"]) == (1, "a block could not be read", first)
+    assert earlier["endedAt"] < earlier["nextAt"] < helped["endedAt"]
+    assert (helped["reason"], helped["remedy"]) == (None, None)
     assert stage.world.script.count("create_role") == 1
     assert len([one for one in stage.world.instances.values() if one.tags.get(tags.SESSION) == session]) == 3
     assert_nothing_left(stage, session)
@@ -102,6 +110,23 @@ def test_messages_of_an_earlier_attempt_do_nothing(stage: Stage) -> None:
     stage.run(session)
 
     assert statuses(stage, session) == ["success"] * 2
+    assert_nothing_left(stage, session)
+
+
+@pytest.mark.parametrize("mode", ["backup", "production"])
+@pytest.mark.parametrize("operation", ["make_snapshots", "launch", "give"])
+def test_what_aws_refused_in_the_first_attempt_is_tried_again(stage: Stage, operation: str, mode: str) -> None:
+    """Refused for good, so that the steps themselves do not repeat it; the next attempt begins from the beginning."""
+    hurry(stage)
+    session = stage.submit(stage.instance(A), stage.instance(B), retry={"attempts": 2, "delay": 5}, mode=mode)
+    stage.world.script.fail(operation, AccessDenied("no right"))
+
+    stage.run(session)
+
+    shown = record(stage, session)
+    assert statuses(stage, session) == ["success"] * 2
+    assert {one["reason"] for resource in shown["resources"] for one in resource["earlier"]} == {"no right"}
+    assert shown["attempt"] == 2
     assert_nothing_left(stage, session)
 
 

@@ -93,8 +93,7 @@ def test_a_policy_that_aws_would_not_take_fails_the_session_before_the_role_is_m
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a session over hundreds of accounts would."""
-    monkeypatch.setattr("orchestrator.policies.INLINE_LIMIT", 300)
-    monkeypatch.setattr("orchestrator.policies.checked.__defaults__", (300,))
+    monkeypatch.setattr("orchestrator.statements.checked.__defaults__", (300,))
     session = stage.submit(stage.instance(A), stage.instance(B))
 
     stage.run(session)

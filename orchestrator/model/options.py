@@ -1,0 +1,128 @@
+"""The options of each operation (CONTRACT section 3a): typed, unknown ones refused by name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from orchestrator.model.request import KeyArn, Strict
+
+VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")]
+InstanceId = Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8,17}$")]
+SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-z-]{4,40}$")]
+GroupId = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-z-]{1,40}$")]
+InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")]
+DatabaseId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,62}$")]
+DatabaseName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
+Path = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^/[^\x00]*$")]
+
+
+class NoOptions(Strict):
+    """Options of an operation that takes none."""
+
+
+class BackupOptions(Strict):
+    """Options of `ec2-backup`: volumes left out, and `full` to read everything even when an incremental could do."""
+
+    exclude_volumes: tuple[VolumeId, ...] = ()
+    full: bool = False
+
+
+class RestoreVolumeOptions(Strict):
+    """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); types default to theirs.
+
+    A volume whose device name is taken on the instance of `attachTo` gets another one.
+    """
+
+    volumes: tuple[VolumeId, ...] = ()
+    availability_zone: str | None = None
+    type: Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"] | None = None
+    kms_key: KeyArn | None = None
+    attach_to: InstanceId | None = None
+
+
+class RestoreInstanceOptions(Strict):
+    """Options of `ec2-restore-instance`: what is not said is as it was recorded.
+
+    Outside of the source's own account and Region a subnet and its security groups have to be named.
+    """
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    instance_type: InstanceType | None = None
+    subnet: SubnetId | None = None
+    security_groups: tuple[GroupId, ...] = ()
+    kms_key: KeyArn | None = None
+    power_on: bool = True
+
+
+class RestoreFilesOptions(Strict):
+    """Options of `ec2-restore-files`: which paths to extract (none: browse only), of which volumes, in which form."""
+
+    paths: tuple[Path, ...] = ()
+    volumes: tuple[VolumeId, ...] = ()
+    form: Literal["archive", "tree"] = "archive"
+
+
+class Keep(Strict):
+    """Which restore points stay: a point that any of these rules asks for is kept. Times are UTC.
+
+    `last` newest points; the newest of each of so many days, ISO weeks, months, years that have one; everything younger
+    than `days`. The last good point of a resource stays whatever is said here.
+    """
+
+    last: int | None = Field(default=None, ge=1, le=10_000)
+    days: int | None = Field(default=None, ge=1, le=36_500)
+    daily: int | None = Field(default=None, ge=1, le=3_660)
+    weekly: int | None = Field(default=None, ge=1, le=1_000)
+    monthly: int | None = Field(default=None, ge=1, le=1_000)
+    yearly: int | None = Field(default=None, ge=1, le=1_000)
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("say what is kept: last, days, daily, weekly, monthly or yearly")
+        return self
+
+
+class RetentionOptions(Strict):
+    """Options of `ec2-retention`: which restore points of the source stay."""
+
+    keep: Keep
+
+
+class ArchiveOptions(Strict):
+    """Options of `ec2-archive` and `rds-archive`: the storage class, else that of the archive repository."""
+
+    storage_class: Literal["GLACIER", "DEEP_ARCHIVE", "GLACIER_IR"] | None = None
+
+
+class IndexOptions(Strict):
+    """Options of `efs-index`: the directory to begin at, and directories that are left out."""
+
+    path: Path = "/"
+    exclude_paths: tuple[Path, ...] = ()
+
+
+class DatabaseBackupOptions(Strict):
+    """Options of `rds-backup`: databases of the DB instance (default all) and those left out."""
+
+    databases: tuple[DatabaseName, ...] = ()
+    exclude_databases: tuple[DatabaseName, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        if self.databases and self.exclude_databases:
+            raise ValueError("name databases or excludeDatabases, not both")
+        return self
+
+
+class DatabaseRestoreOptions(Strict):
+    """Options of `rds-restore-database`: the DB instance to load into, and databases of the point (default all).
+
+    A database whose name is taken there gets `suffix`.
+    """
+
+    instance: DatabaseId
+    databases: tuple[DatabaseName, ...] = ()
+    suffix: Annotated[str, StringConstraints(pattern=r"^[\w-]{1,30}$")] = "_restored"

@@ -1,0 +1,112 @@
+"""How a worker in a subnet reaches an AWS service: by an endpoint of its VPC, or by a route to the internet.
+
+An interface endpoint with private DNS takes the service's name for the whole VPC, and a gateway endpoint the service's
+addresses for its route tables: a closed endpoint is not gone around by a NAT gateway. Network ACLs are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.model.network import Endpoint, Network, Route, SecurityGroup, Subnet, Vpc
+from orchestrator.network import rules
+from orchestrator.network.answer import Problem, Why
+from orchestrator.network.requirement import Service
+
+HTTPS = 443
+_EVERYTHING = "0.0.0.0/0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """A worker as it would stand: its subnet, its security groups, and whether it would have a public address."""
+
+    network: Network
+    vpc: Vpc
+    subnet: Subnet
+    groups: tuple[SecurityGroup, ...]
+    public_address: bool
+
+    @property
+    def group_ids(self) -> tuple[str, ...]:
+        """The ids of its security groups."""
+        return tuple(one.id for one in self.groups)
+
+
+def way_to(spot: Spot, service: Service) -> str | Problem:
+    """Return by what a service is reached, or why it is not."""
+    endpoints = [one for one in spot.network.endpoints if one.vpc == spot.vpc.id and one.service == service.endpoint]
+    interfaces = [one for one in endpoints if one.is_interface]
+    if named := [one for one in interfaces if one.has_private_dns and spot.vpc.has_dns_names]:
+        return _by_interface(spot, service, named)
+    table = spot.network.route_table(spot.subnet)
+    gateway = next((one for one in endpoints if table is not None and table.id in one.route_tables), None)
+    if gateway is not None and gateway.is_available:
+        return _by_gateway(spot, service, gateway)
+    way = _by_internet(spot, service)
+    if isinstance(way, Problem) and interfaces:
+        return Problem(
+            Why.ENDPOINT_WITHOUT_NAME, f"endpoint {interfaces[0].id} does not take the name of {service} (private DNS)"
+        )
+    return way
+
+
+def _by_interface(spot: Spot, service: Service, endpoints: Sequence[Endpoint]) -> str | Problem:
+    problem: Problem | None = None
+    for one in endpoints:
+        if not one.is_available:
+            problem = Problem(Why.ENDPOINT_NOT_AVAILABLE, f"endpoint {one.id} for {service} is not available")
+            continue
+        if not rules.lets_out_to(spot.groups, HTTPS, cidrs=spot.vpc.cidrs, peers=one.groups):
+            problem = _closed(spot, f"endpoint {one.id} for {service}", HTTPS)
+            continue
+        theirs = [found for group in one.groups if (found := spot.network.group(group)) is not None]
+        if theirs and not rules.lets_in(theirs, HTTPS, cidrs=[spot.subnet.cidr], peers=spot.group_ids):
+            problem = Problem(Why.ENDPOINT_CLOSED, f"endpoint {one.id} for {service} does not let it in on 443")
+            continue
+        return one.id
+    return problem or Problem(Why.NO_ROUTE, f"no endpoint for {service}")
+
+
+def _by_gateway(spot: Spot, service: Service, endpoint: Endpoint) -> str | Problem:
+    if rules.lets_out_to_internet(spot.groups, HTTPS):
+        return endpoint.id
+    return _closed(spot, str(service), HTTPS)
+
+
+def _by_internet(spot: Spot, service: Service) -> str | Problem:
+    route = _default_route(spot)
+    if route is None:
+        return Problem(Why.NO_ROUTE, f"no route to {service} and no endpoint for it")
+    if not _leads_out(spot, route):
+        return Problem(Why.NO_ROUTE, f"the default route to {route.target} leads nowhere")
+    if route.target.startswith("igw-") and not spot.public_address:
+        return Problem(
+            Why.NO_PUBLIC_ADDRESS,
+            f"no endpoint for {service}, and the route to internet gateway {route.target} needs a public address",
+        )
+    if not rules.lets_out_to_internet(spot.groups, HTTPS):
+        return _closed(spot, str(service), HTTPS)
+    return route.target
+
+
+def _default_route(spot: Spot) -> Route | None:
+    table = spot.network.route_table(spot.subnet)
+    found = [] if table is None else [one for one in table.routes if one.destination == _EVERYTHING]
+    return found[0] if found else None
+
+
+def _leads_out(spot: Spot, route: Route) -> bool:
+    """Whether a route leads to the internet; beyond a transit gateway or a firewall nobody can look from here."""
+    if not route.is_active:
+        return False
+    if not route.target.startswith("nat-"):
+        return True
+    gateway = spot.network.nat_gateway(route.target)
+    return gateway is None or (gateway.is_public and gateway.is_available)
+
+
+def _closed(spot: Spot, what: str, port: int) -> Problem:
+    names = ", ".join(spot.group_ids)
+    return Problem(Why.EGRESS_CLOSED, f"security group {names} does not let it out to {what} on {port}")

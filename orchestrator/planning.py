@@ -1,0 +1,257 @@
+"""What planning reads of the cloud, in few calls, and what it decides. Nothing is made and nothing is written here.
+
+The first step of a session and `daywork plan` share it: what the one shows is what the other executes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol, TypeVar
+
+from orchestrator import planner
+from orchestrator.errors import Missing, NotFound
+from orchestrator.ledger import points
+from orchestrator.ledger.points import RestorePoint
+from orchestrator.ledger.sessions import Wanted
+from orchestrator.ledger.store import Transaction
+from orchestrator.model.account import Registry
+from orchestrator.model.catalogue import Row, Source
+from orchestrator.model.options import DatabaseRestoreOptions, RestoreVolumeOptions
+from orchestrator.model.plan import Access, ResourcePlan
+from orchestrator.model.request import SessionRequest, TagSelector
+from orchestrator.model.status import DeploymentMode
+from orchestrator.planner.restore import subnet_to_restore_into
+from orchestrator.ports import DatabaseView, FileSystemView, InstanceView, SnapshotView
+from orchestrator.services import Services
+
+
+class Named(Protocol):
+    """A resource as whoever groups it knows it."""
+
+    @property
+    def account(self) -> str:
+        """Its account, by id."""
+
+    @property
+    def region(self) -> str:
+        """Its Region."""
+
+    @property
+    def resource_id(self) -> str:
+        """Its own id."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+@dataclass
+class Group:
+    """What was read for the resources of one account and Region, all of one row of the catalogue.
+
+    `access` is the operation's own; `taken` are device names that are given away, `zones` those of subnets.
+    """
+
+    account: str
+    region: str
+    row: Row
+    access: Access
+    profile: tuple[str, str] | None = None
+    instances: Mapping[str, InstanceView] = field(default_factory=dict)
+    snapshots: Mapping[str, SnapshotView] = field(default_factory=dict)
+    databases: Mapping[str, DatabaseView] = field(default_factory=dict)
+    file_systems: Mapping[str, FileSystemView] = field(default_factory=dict)
+    zones: Mapping[str, str] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+
+
+def context(services: Services, request: SessionRequest, mode: DeploymentMode, registry: Registry) -> planner.Context:
+    """Return what planning knows before it reads anything."""
+    return planner.Context(
+        request=request,
+        mode=mode,
+        registry=registry,
+        install=services.install.id,
+        home_account=services.install.home_account,
+        worker_image=services.install.worker_image,
+    )
+
+
+def select(services: Services, known: planner.Context, selector: TagSelector) -> list[Wanted]:
+    """List the resources that a selector finds by their tags. Raises `Refused`, `CloudError`."""
+    access = planner.operation_access(known, known.known_account(selector.account), selector.region)
+    found = services.cloud.compute(access).find_instances(selector.tags)
+    return [Wanted(account=access.account, region=access.region, resource_id=one) for one in found]
+
+
+def grouped(known: planner.Context, resources: Iterable[N]) -> list[list[N]]:
+    """Part resources into groups that are read at once: of one account, Region and row, in their order."""
+    groups: dict[tuple[str, str, str], list[N]] = defaultdict(list)
+    for one in resources:
+        groups[one.account, one.region, known.row(one.resource_id).number].append(one)
+    return list(groups.values())
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def read(services: Services, known: planner.Context, account: str, region: str, resources: Sequence[str]) -> Group:
+    """Read what deciding over these resources of one group needs. Raises `Refused`, `CloudError`."""
+    row = known.row(resources[0])
+    row.deployment(known.mode)
+    access = planner.operation_access(known, account, region, row)
+    services.cloud.check(access)
+    group = Group(account, region, row, access)
+    if known.mode is DeploymentMode.PRODUCTION:
+        name, role = services.cloud.roles(access).worker_profile(planner.worker_role_of(known, account, row))
+        group.profile = (name, role.arn)
+    if row.source is Source.INSTANCE:
+        group.instances = services.cloud.compute(access).instances(list(resources))
+    elif row.source is Source.SNAPSHOT:
+        found = services.cloud.compute(access).snapshots(ids=list(resources))
+        group.snapshots = {one.snapshot_id: one for one in found}
+    elif row.source is Source.DATABASE:
+        group.databases = services.cloud.databases(access).databases(list(resources))
+    elif row.source is Source.FILE_SYSTEM:
+        group.file_systems = services.cloud.file_systems(access).file_systems(list(resources))
+    elif row.source is Source.POINT:
+        _read_targets(services, known, group, resources)
+    return group
+
+
+def _read_targets(services: Services, known: planner.Context, group: Group, resources: Sequence[str]) -> None:
+    """Read what restore points are restored to, as far as it is there already."""
+    if known.operation.name == "ec2-restore-volume":
+        target = _attach_to(known)
+        if target is not None:
+            group.instances = services.cloud.compute(group.access).instances([target])
+    elif known.operation.name == "ec2-restore-instance":
+        with services.ledger.read() as tx:
+            found = [_point(tx, one) for one in resources]
+        subnets = {subnet_to_restore_into(known, group.access, one) for one in found if one is not None} - {None}
+        group.zones = _zones(services, group.access, sorted(str(one) for one in subnets))
+    elif known.operation.name == "rds-restore-database":
+        group.databases = services.cloud.databases(group.access).databases([_database(known)])
+
+
+def _zones(services: Services, access: Access, subnets: Sequence[str]) -> dict[str, str]:
+    """Return the zones of subnets; what does not exist is left out."""
+    compute, found = services.cloud.compute(access), {}
+    for subnet in subnets:
+        try:
+            found[subnet] = compute.zone_of_subnet(subnet)
+        except Missing:
+            continue
+    return found
+
+
+# --- deciding -----------------------------------------------------------------------------------------------------
+
+
+def decide(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    """Plan one resource of a group, in the order of the session: device names go to who comes first.
+
+    Raises `Refused`.
+    """
+    plan = _DECIDERS[group.row.number](tx, known, group, resource)
+    group.taken |= set(plan.details.get("devices", {}).values())
+    return plan
+
+
+def _backup(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:  # noqa: ARG001 - one form
+    return planner.plan_backup(known, group.access, group.instances.get(resource), resource, group.profile)
+
+
+def _restore_instance(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    point = _point(tx, resource)
+    subnet = None if point is None else subnet_to_restore_into(known, group.access, point)
+    zone = None if subnet is None else group.zones.get(subnet)
+    return planner.plan_restore_instance(known, group.access, point, resource, group.profile, zone=zone)
+
+
+def _restore_volume(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    return planner.plan_restore_volume(
+        known,
+        group.access,
+        _point(tx, resource),
+        resource,
+        group.profile,
+        target=group.instances.get(_attach_to(known) or ""),
+        taken=group.taken,
+    )
+
+
+def _files(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    return planner.plan_files(known, group.access, _point(tx, resource), resource)
+
+
+def _files_of_snapshot(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:  # noqa: ARG001 - one form
+    return planner.plan_files_of_snapshot(known, group.access, group.snapshots.get(resource), resource, group.profile)
+
+
+def _retention(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    found = points.of_resource(tx, group.account, group.region, resource)
+    return planner.plan_retention(known, group.access, found, (group.account, group.region, resource), tx.now)
+
+
+def _archive(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    return planner.plan_archive(known, group.access, _point(tx, resource), resource)
+
+
+def _health_check(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    return planner.plan_health_check(known, group.access, _point(tx, resource), resource)
+
+
+def _index(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:  # noqa: ARG001 - one form
+    return planner.plan_index(known, group.access, group.file_systems.get(resource), resource, group.profile)
+
+
+def _database_backup(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:  # noqa: ARG001 - one form
+    found = group.databases.get(resource)
+    return planner.plan_database_backup(known, group.access, found, resource, group.profile)
+
+
+def _database_restore(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
+    target = group.databases.get(_database(known))
+    return planner.plan_database_restore(
+        known, group.access, _point(tx, resource), resource, group.profile, target=target
+    )
+
+
+#: Who decides for a row of the catalogue, by its number.
+_DECIDERS: Mapping[str, Callable[[Transaction, planner.Context, Group, str], ResourcePlan]] = MappingProxyType(
+    {
+        "1": _backup,
+        "2": _restore_instance,
+        "3": _restore_volume,
+        "4": _files,
+        "4b": _files_of_snapshot,
+        "5": _retention,
+        "6": _archive,
+        "7": _archive,
+        "8": _health_check,
+        "9": _health_check,
+        "10": _index,
+        "11": _database_backup,
+        "12": _database_restore,
+    }
+)
+
+
+def _point(tx: Transaction, resource: str) -> RestorePoint | None:
+    try:
+        return points.get(tx, resource)
+    except NotFound:
+        return None
+
+
+def _attach_to(known: planner.Context) -> str | None:
+    """Return the instance that restored volumes are to be attached to, if one is named."""
+    return RestoreVolumeOptions.model_validate(known.request.options).attach_to
+
+
+def _database(known: planner.Context) -> str:
+    """Return the DB instance that databases are restored into."""
+    return DatabaseRestoreOptions.model_validate(known.request.options).instance
