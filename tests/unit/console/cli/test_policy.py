@@ -59,7 +59,7 @@ def test_the_contracts_policy_is_taken_and_what_is_only_kept_is_said(desk: Desk,
     with desk.ledger.read() as tx:
         entry = schedules.get(tx, "nightly")
     assert entry.document["then"] == [
-        {"operation": "ec2-retention", "on": []},
+        {"operation": "ec2-retention"},
         {"operation": "ec2-health-check", "on": ["sunday"]},
     ]
     assert entry.document["notify"] == [{"url": {"env": "OPS_WEBHOOK"}, "on": ["warning", "failed"]}]
