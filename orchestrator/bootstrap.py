@@ -14,7 +14,7 @@ from orchestrator.dispatch import ForgivingDispatch
 from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
-from orchestrator.ports import Dispatch, Reports
+from orchestrator.ports import Dispatch, Orders, Reports
 from orchestrator.services import Deadlines, Install, Services
 
 if TYPE_CHECKING:
@@ -122,6 +122,13 @@ def make_backups(settings: Settings, ledger: Ledger) -> BackupStore:
     from orchestrator.aws.cloud import AwsCloud
 
     return AwsCloud(install=make_install(settings), external_id=external_ids(ledger)).backups()
+
+
+def make_orders(settings: Settings, ledger: Ledger) -> Orders:
+    """Return the orders in the control bucket, for whoever wants nothing else of the cloud."""
+    from orchestrator.aws.cloud import AwsCloud
+
+    return AwsCloud(install=make_install(settings), external_id=external_ids(ledger)).orders()
 
 
 def make_reports(settings: Settings, ledger: Ledger) -> Reports:
