@@ -19,6 +19,7 @@ from orchestrator.services import Deadlines, Install, Services
 
 if TYPE_CHECKING:
     from orchestrator.aws.basics import AwsBasics
+    from orchestrator.aws.credentials import Identities
 
 
 class SystemClock:
@@ -110,11 +111,15 @@ def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch
 def make_basics(settings: Settings, ledger: Ledger) -> AwsBasics:
     """Return what `daywork doctor` asks of AWS."""
     from orchestrator.aws.basics import AwsBasics
+
+    return AwsBasics(make_identities(settings, ledger), make_install(settings))
+
+
+def make_identities(settings: Settings, ledger: Ledger) -> Identities:
+    """Return the roles of the control plane."""
     from orchestrator.aws.credentials import Identities
 
-    install = make_install(settings)
-    identities = Identities(install=install.id, region=install.control_region, external_id=external_ids(ledger))
-    return AwsBasics(identities, install)
+    return Identities(install=settings.install_id, region=settings.control_region, external_id=external_ids(ledger))
 
 
 def make_backups(settings: Settings, ledger: Ledger) -> BackupStore:
