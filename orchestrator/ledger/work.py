@@ -292,8 +292,12 @@ def left_behind(tx: Transaction, holder: Holder) -> list[WorkKey]:
     return [WorkKey(row.session_id, row.ordinal) for row in dead]
 
 
-def overdue(tx: Transaction, limit: int = _PAGE, *, grace: timedelta = GRACE) -> list[WorkKey]:
+def overdue(
+    tx: Transaction, limit: int = _PAGE, *, grace: timedelta = GRACE, among: Sequence[WorkKey] | None = None
+) -> list[WorkKey]:
     """Name work that should be moving and is not: neither parked nor claimed, and still for longer than the grace.
+
+    With `among`, only these units are looked at.
 
     Each naming doubles the grace for that unit, so a queue that is merely long does not fill with repeats. The caller
     must drive what is named. Rows that somebody is writing at this moment are moving, so they are passed over.
@@ -303,9 +307,11 @@ def overdue(tx: Transaction, limit: int = _PAGE, *, grace: timedelta = GRACE) ->
         *[(table.c.drives == count, (grace * 2**count).total_seconds()) for count in range(_MOST_DRIVES)],
         else_=(grace * 2**_MOST_DRIVES).total_seconds(),
     )
+    query = sa.select(table.c.session_id, table.c.ordinal)
+    if among is not None:
+        query = query.where(sa.tuple_(table.c.session_id, table.c.ordinal).in_([tuple(key) for key in among]))
     rows = tx.rows(
-        sa.select(table.c.session_id, table.c.ordinal)
-        .where(
+        query.where(
             table.c.step.in_(_OPEN),
             table.c.moved_at <= tx.now - grace,
             sa.not_(table.c.parked),
