@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.errors import Refused
@@ -41,6 +41,19 @@ class Place:
         if found is None:
             found = self._answers[wanted] = resolve(self.network, wanted)
         return found
+
+    def behind(self, subnets: Sequence[str], groups: Sequence[str]) -> Resolution | None:
+        """Return the answer that these subnets and security groups were taken from, None if there was none."""
+        return next(
+            (
+                one
+                for one in self._answers.values()
+                if one.fitting
+                and {found.subnet for found in one.fitting} >= set(subnets)
+                and one.fitting[0].security_groups == tuple(groups)
+            ),
+            None,
+        )
 
 
 def requirement(
