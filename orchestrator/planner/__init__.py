@@ -1,7 +1,7 @@
 """From a request and what was read to a plan, for each resource or a refusal. Pure: no clock, no cloud, no ledger.
 
-Reading order: `context` (what planning knows, whose roles), `worker` (how a resource's worker is launched), `place` (where
-it stands), then one module for each kind of row: `backup`, `restore`, `points` (archive, health check, files),
+Reading order: `context` (what planning knows, whose roles), `worker` (how a resource's worker is launched), `place`
+(where it stands), then one module for each kind of row: `backup`, `restore`, `points` (archive, health check, files),
 `retention`, `databases`, `file_systems`; `collision` says which of several policies has a resource.
 """
 
