@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Row] = MappingProxyType(
     {
         "session": Row(_SESSIONS, "Start, watch and stop sessions.", "console.cli.session:app"),
         "policy": Row(_SESSIONS, "Let sessions start by themselves.", "console.cli.policy:app"),
+        "plan": Row(_SESSIONS, "Show what a session would do, without starting it.", "console.cli.plan:plan"),
         "restore-point": Row(_SESSIONS, "Look at what can be restored.", "console.cli.restore_point:app"),
         "worker": Row(_INSTALLATION, "Look at the workers that live now.", "console.cli.worker:app"),
         "account": Row(_INSTALLATION, "Register accounts, roles and repositories.", "console.cli.account:app"),
