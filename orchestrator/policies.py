@@ -115,7 +115,8 @@ def _own_orders(bucket: str) -> list[Document]:
 
 def repository_statements(bucket: str, prefix: str, key: str) -> list[Document]:
     """Return what a writer of a repository needs. Nothing in it can delete, but for its own leases."""
-    base = f"arn:aws:s3:::{bucket}/{prefix}" if prefix else f"arn:aws:s3:::{bucket}/"
+    prefix = _folder(prefix)
+    base = f"arn:aws:s3:::{bucket}/{prefix}"
     return [
         allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*"]),
         allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*"]),
@@ -129,6 +130,32 @@ def repository_statements(bucket: str, prefix: str, key: str) -> list[Document]:
 def repository_role(bucket: str, prefix: str, key: str) -> Document:
     """Policy of the role by which workers of other accounts reach a repository."""
     return checked(document(*repository_statements(bucket, prefix, key)))
+
+
+def repository_reader(bucket: str, prefix: str, key: str) -> Document:
+    """Policy of the role by which the control plane reads what restore points there are: their heads, and no block.
+
+    The key opens the heads; without packs and maps there is nothing else that it could open.
+    """
+    prefix = _folder(prefix)
+    base = f"arn:aws:s3:::{bucket}/{prefix}"
+    return checked(
+        document(
+            allow("ReadHeads", ["s3:GetObject"], [f"{base}repo.json", f"{base}keys/*", f"{base}rp/*"]),
+            allow(
+                "ListHeads",
+                ["s3:ListBucket"],
+                [f"arn:aws:s3:::{bucket}"],
+                {"StringLike": {"s3:prefix": [f"{prefix}keys/*", f"{prefix}rp/*"]}},
+            ),
+            allow("OpenHeads", ["kms:Decrypt"], [key]),
+        )
+    )
+
+
+def _folder(prefix: str) -> str:
+    """Return a prefix as the beginning of its keys: a repository `main` has nothing to do with one called `mainly`."""
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
 def _keys_through(sid: str, *actions: str) -> Document:

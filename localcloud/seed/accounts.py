@@ -108,6 +108,11 @@ def repository_role(cloud: CloudAddress, shared: Shared) -> str:
     return ensure_role(cloud, shared, PURPOSES["repository"], shared.facts(shared.place.account))
 
 
+def repository_reader(cloud: CloudAddress, shared: Shared) -> str:
+    """Make the role by which the control plane reads what restore points there are; return its ARN."""
+    return ensure_role(cloud, shared, PURPOSES["repository-reader"], shared.facts(shared.place.account))
+
+
 def ensure_key(cloud: CloudAddress, place: Place) -> str:
     """Make the repository's KMS key; return its ARN. Its policy lets the home account's own policies decide."""
     kms = cloud.client("kms", place.account, place.region)

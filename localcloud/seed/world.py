@@ -15,6 +15,7 @@ from localcloud.seed.accounts import (
     ensure_key,
     ensure_network,
     ensure_roles,
+    repository_reader,
     repository_role,
 )
 from localcloud.seed.address import CloudAddress
@@ -92,14 +93,15 @@ def seed(
             (account, machine, launch_machine(cloud, account, region, network, machine, size_gib))
             for machine in machines(name, instances)
         ]
+    repository = _repository(cloud, shared)
     assumed = [arn for one in documents for purpose, arn in one["roles"].items() if purpose not in ("worker", "data")]
-    allow_control_plane(cloud, place, assumed)
+    allow_control_plane(cloud, place, [*assumed, repository["reader"]])
     allow_workers(cloud, place, ids)
     made = [
         finish_machine(cloud, account, region, machine, instance, number=number, size_gib=size_gib)
         for account, machine, instance in launched
     ]
-    registry = {"accounts": documents, "repositories": [_repository(cloud, shared)]}
+    registry = {"accounts": documents, "repositories": [repository]}
     return Seeded(registry, tuple(made))
 
 
@@ -127,6 +129,7 @@ def _repository(cloud: CloudAddress, shared: Shared) -> dict[str, Any]:
         "region": shared.place.region,
         "account": shared.place.account,
         "key": {"kms": shared.key},
+        "reader": repository_reader(cloud, shared),
     }
     if shared.accounts:
         found["role"] = repository_role(cloud, shared)

@@ -25,6 +25,7 @@ ROLE_NAMES: Final = MappingProxyType(
         "worker": "DayworkWorker",
         "data": "DayworkData",
         "repository": "DayworkRepository",
+        "repositoryReader": "DayworkRepositoryReader",
     }
 )
 
@@ -119,7 +120,12 @@ def of_registry(
         boundary=boundary,
         roles=dict(account.roles.named()) | ({"repository": kept.role} if kept.account == account.id else {}),
         workers=workers,
-        assumed=tuple(sorted({arn for one in known.accounts for arn in assumed_of(one)})),
+        assumed=tuple(
+            sorted(
+                {arn for one in known.accounts for arn in assumed_of(one)}
+                | {one.reader for one in known.repositories if one.reader is not None}
+            )
+        ),
         reached=tuple(sorted({*data, *([kept.role] if kept.account != home else [])})),
     )
 

@@ -249,6 +249,13 @@ _ROWS = (
         policy=lambda facts: policies.repository_role(*facts.repository.place),
     ),
     Purpose(
+        name="repository-reader",
+        title="what restore points a repository holds, for the control plane; no block of them",
+        key="repositoryReader",
+        trust=_operation_trust,
+        policy=lambda facts: policies.repository_reader(*facts.repository.place),
+    ),
+    Purpose(
         name="control-bucket",
         title="lets workers of production accounts reach their own orders",
         kind=Kind.BUCKET,

@@ -13,7 +13,9 @@ from orchestrator.rights.probes import Probe, probes
 from orchestrator.rights.purposes import PURPOSES, Kind, Purpose
 from orchestrator.statements import Document
 
-_AT_HOME = ("control-plane", "worker-deployment", "repository", "temporary-worker", "temporary-boundary")
+_AT_HOME = (
+    "control-plane", "worker-deployment", "repository", "repository-reader", "temporary-worker", "temporary-boundary",
+)  # fmt: skip
 IDENTITY = [row for row in PURPOSES.values() if row.kind not in (Kind.BUCKET, Kind.QUEUE)]
 
 
