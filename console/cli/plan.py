@@ -15,8 +15,8 @@ from console.output import Format, cell, document, emit, fields, note, table
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from orchestrator.preflight import Finding, Forecast, PlaceForecast, ResourceForecast
     from orchestrator.ports import Room
+    from orchestrator.preflight import Finding, Forecast, PlaceForecast, ResourceForecast
 
 _COLOURS = {"refused": "red", "doubtful": "yellow", "waits": "yellow", "note": "bright_black"}
 #: Resources named beside a finding; the JSON document names all of them.
