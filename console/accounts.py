@@ -141,6 +141,13 @@ def _repository(repository: Repository, path: str, accounts: set[str]) -> Iterat
             value=repository.role,
             remedy=f"Name a role of account {repository.account}",
         )
+    if repository.reader is not None and repository.reader.split(":")[4] not in accounts:
+        yield Refused(
+            "the reading role's account is not registered",
+            field=f"{path}.reader",
+            value=repository.reader,
+            remedy="Register the account in the same document",
+        )
 
 
 def warnings(before: Registry, document: Registry) -> list[str]:

@@ -19,13 +19,14 @@ from localcloud.call import Call
 from localcloud.errors import AwsError
 from localcloud.identity import Identity
 from localcloud.policy import Decision, Document, Query, ask_identity, ask_resource, parse
-from localcloud.settings import Settings
+from localcloud.settings import ENFORCED, Settings
 from localcloud.usage import Usage, holder_of
 
 _DENIED_CODES: Final[dict[str, str]] = {
     "ec2": "UnauthorizedOperation",
     "kms": "AccessDeniedException",
     "ebs": "AccessDeniedException",
+    "elasticfilesystem": "AccessDeniedException",
     "servicequotas": "AccessDeniedException",
 }
 _DENIED_STATUSES: Final[dict[str, int]] = {"kms": 400, "ebs": 403, "servicequotas": 400}
@@ -115,7 +116,7 @@ class Authority:
                 raise denied(call, identity, demand)
 
     def _ask_identity(self, query: Query, identity: Identity, held: list[Named]) -> Decision:
-        if query.action.partition(":")[0] not in self._settings.enforce:
+        if query.action.partition(":")[0] in ENFORCED - self._settings.enforce:
             return Decision.ALLOWED
         said = ask_identity((document for _, document in held), query)
         for limit in limits(identity):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Final
 
-#: Services whose identity policies are evaluated unless the settings say otherwise.
+#: Services whose identity policies are evaluated unless the settings say otherwise; those of others always are.
 ENFORCED: Final[frozenset[str]] = frozenset({"sts", "s3", "sqs", "ebs", "kms", "ec2", "iam", "servicequotas"})
 
 

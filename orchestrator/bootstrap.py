@@ -14,11 +14,12 @@ from orchestrator.dispatch import ForgivingDispatch
 from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
-from orchestrator.ports import Dispatch, Reports
+from orchestrator.ports import Dispatch, Orders, Reports
 from orchestrator.services import Deadlines, Install, Services
 
 if TYPE_CHECKING:
     from orchestrator.aws.basics import AwsBasics
+    from orchestrator.aws.credentials import Identities
 
 
 class SystemClock:
@@ -115,11 +116,15 @@ def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch
 def make_basics(settings: Settings, ledger: Ledger) -> AwsBasics:
     """Return what `daywork doctor` asks of AWS."""
     from orchestrator.aws.basics import AwsBasics
+
+    return AwsBasics(make_identities(settings, ledger), make_install(settings))
+
+
+def make_identities(settings: Settings, ledger: Ledger) -> Identities:
+    """Return the roles of the control plane."""
     from orchestrator.aws.credentials import Identities
 
-    install = make_install(settings)
-    identities = Identities(install=install.id, region=install.control_region, external_id=external_ids(ledger))
-    return AwsBasics(identities, install)
+    return Identities(install=settings.install_id, region=settings.control_region, external_id=external_ids(ledger))
 
 
 def make_backups(settings: Settings, ledger: Ledger) -> BackupStore:
@@ -127,6 +132,13 @@ def make_backups(settings: Settings, ledger: Ledger) -> BackupStore:
     from orchestrator.aws.cloud import AwsCloud
 
     return AwsCloud(install=make_install(settings), external_id=external_ids(ledger)).backups()
+
+
+def make_orders(settings: Settings, ledger: Ledger) -> Orders:
+    """Return the orders in the control bucket, for whoever wants nothing else of the cloud."""
+    from orchestrator.aws.cloud import AwsCloud
+
+    return AwsCloud(install=make_install(settings), external_id=external_ids(ledger)).orders()
 
 
 def make_reports(settings: Settings, ledger: Ledger) -> Reports:

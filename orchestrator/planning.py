@@ -76,6 +76,7 @@ def context(services: Services, request: SessionRequest, mode: DeploymentMode, r
         install=services.install.id,
         home_account=services.install.home_account,
         worker_image=services.install.worker_image,
+        control_region=services.install.control_region,
     )
 
 
@@ -118,7 +119,27 @@ def read(services: Services, known: planner.Context, account: str, region: str, 
         group.file_systems = services.cloud.file_systems(access).file_systems(list(resources))
     elif row.source is Source.POINT:
         _read_targets(services, known, group, resources)
+    _read_place(services, known, group)
     return group
+
+
+def _read_place(services: Services, known: planner.Context, group: Group) -> None:
+    """Read the network in which the group's workers are to stand, and which instance types are offered there; once."""
+    access = planner.worker_access(known, group.row, group.access)
+    if (access.account, access.region) in known.places:
+        return
+    configured = known.account(access.account).configuration(access.region)
+    networks = services.cloud.networks(access)
+    if configured is not None:
+        found = networks.network(subnets=configured.subnets)
+    elif known.mode is DeploymentMode.BACKUP:
+        found = networks.network(default_only=True)
+    else:
+        targets = {target.vpc for one in group.file_systems.values() for target in one.mount_targets}
+        targets |= {one.vpc for one in group.databases.values() if one.vpc is not None}
+        found = networks.network(vpcs=sorted(targets))
+    offered = networks.offered(planner.types_of(group.row))
+    known.places[access.account, access.region] = planner.Place(network=found, offered=offered)
 
 
 def _read_targets(services: Services, known: planner.Context, group: Group, resources: Sequence[str]) -> None:

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator import tags
-from orchestrator.statements import MANAGED_LIMIT, TRUST_LIMIT, Document, allow, checked, document, prove, see
+from orchestrator.statements import (
+    MANAGED_LIMIT,
+    TRUST_LIMIT,
+    Document,
+    allow,
+    checked,
+    document,
+    prove,
+    prove_trust,
+    see,
+)
 
 #: Where the control bucket remembers how old the newest ledger was (`orchestrator.ledger.marks`).
 EPOCH_KEY = "ledger/epoch"
@@ -24,7 +34,7 @@ _VOLUMES = "arn:aws:ec2:*:*:volume/*"
 _LAUNCHED = tuple(f"arn:aws:ec2:*:*:{kind}/*" for kind in ("instance", "volume", "network-interface"))
 
 #: What every deploying role looks at: its workers, where they may stand, on what, and how many.
-_DEPLOYING = (
+DEPLOYING = (
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeInstanceTypes",
@@ -105,7 +115,8 @@ def _own_orders(bucket: str) -> list[Document]:
 
 def repository_statements(bucket: str, prefix: str, key: str) -> list[Document]:
     """Return what a writer of a repository needs. Nothing in it can delete, but for its own leases."""
-    base = f"arn:aws:s3:::{bucket}/{prefix}" if prefix else f"arn:aws:s3:::{bucket}/"
+    prefix = _folder(prefix)
+    base = f"arn:aws:s3:::{bucket}/{prefix}"
     return [
         allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*"]),
         allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*"]),
@@ -119,6 +130,32 @@ def repository_statements(bucket: str, prefix: str, key: str) -> list[Document]:
 def repository_role(bucket: str, prefix: str, key: str) -> Document:
     """Policy of the role by which workers of other accounts reach a repository."""
     return checked(document(*repository_statements(bucket, prefix, key)))
+
+
+def repository_reader(bucket: str, prefix: str, key: str) -> Document:
+    """Policy of the role by which the control plane reads what restore points there are: their heads, and no block.
+
+    The key opens the heads; without packs and maps there is nothing else that it could open.
+    """
+    prefix = _folder(prefix)
+    base = f"arn:aws:s3:::{bucket}/{prefix}"
+    return checked(
+        document(
+            allow("ReadHeads", ["s3:GetObject"], [f"{base}repo.json", f"{base}keys/*", f"{base}rp/*"]),
+            allow(
+                "ListHeads",
+                ["s3:ListBucket"],
+                [f"arn:aws:s3:::{bucket}"],
+                {"StringLike": {"s3:prefix": [f"{prefix}keys/*", f"{prefix}rp/*"]}},
+            ),
+            allow("OpenHeads", ["kms:Decrypt"], [key]),
+        )
+    )
+
+
+def _folder(prefix: str) -> str:
+    """Return a prefix as the beginning of its keys: a repository `main` has nothing to do with one called `mainly`."""
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
 def _keys_through(sid: str, *actions: str) -> Document:
@@ -223,10 +260,12 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
     ]
 
 
-def worker_deployment_role(*, install: str, account: str, boundary: str | None, own: str | None = None) -> Document:
+def worker_deployment_role(
+    *, install: str, account: str, boundary: str | None, own: str | None = None, repository_role_arn: str | None = None
+) -> Document:
     """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path.
 
-    `own` is the role's ARN, so that it may prove its own rights.
+    It may ask IAM for the rights of `own`, the role itself, and of the repository role when that is in its account.
     """
     path = tags.path_of(install)
     roles, profiles = f"arn:aws:iam::{account}:role{path}*", f"arn:aws:iam::{account}:instance-profile{path}*"
@@ -248,9 +287,10 @@ def worker_deployment_role(*, install: str, account: str, boundary: str | None, 
                 [profiles],
             ),
             allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
-            see(*_DEPLOYING, "iam:GetAccountSummary"),
+            see(*DEPLOYING, "iam:GetAccountSummary"),
             *_launching(install, [roles]),
-            prove(own),
+            prove(own, repository_role_arn),
+            prove_trust(repository_role_arn),
         )
     )
 
@@ -303,17 +343,20 @@ def _see_keys() -> Document:
 
 
 def _production(install: str, worker_role_arn: str | None) -> list[Document]:
-    return [] if worker_role_arn is None else [_finding(worker_role_arn), *_launching(install, [worker_role_arn])]
+    return [] if worker_role_arn is None else [finding(worker_role_arn), *_launching(install, [worker_role_arn])]
 
 
-def _finding(worker_role_arn: str) -> Document:
+def finding(worker_role_arn: str) -> Document:
+    """Return the right to find a pre-configured worker role and its instance profile."""
     return allow("FindWorkerRole", ["iam:GetRole", "iam:ListInstanceProfilesForRole"], [worker_role_arn])
 
 
-def backup_role(*, install: str, worker_role_arn: str | None, proved: Sequence[str] = ()) -> Document:
+def backup_role(
+    *, install: str, worker_role_arn: str | None, own: str | None = None, data_role_arn: str | None = None
+) -> Document:
     """Policy of an account's backup role; with a worker role it also deploys workers there (production mode).
 
-    `proved` are the account's roles whose rights it may ask IAM for: its own, the worker's, the data role's.
+    It may ask IAM for the rights of `own`, the role itself, of the worker role and of the data role.
     """
     return checked(
         document(
@@ -321,7 +364,7 @@ def backup_role(*, install: str, worker_role_arn: str | None, proved: Sequence[s
                 "ec2:DescribeInstances",
                 "ec2:DescribeSnapshots",
                 "ec2:DescribeVolumes",
-                *(_DEPLOYING if worker_role_arn else ()),
+                *(DEPLOYING if worker_role_arn else ()),
             ),
             _see_keys(),
             _dropping(install),
@@ -339,15 +382,18 @@ def backup_role(*, install: str, worker_role_arn: str | None, proved: Sequence[s
                 {"StringEquals": {"ec2:CreateAction": "CreateSnapshots"}},
             ),
             *_production(install, worker_role_arn),
-            prove(*proved),
+            prove(own, worker_role_arn, data_role_arn) if own else None,
+            prove_trust(data_role_arn) if own else None,
         )
     )
 
 
-def restore_role(*, install: str, worker_role_arn: str | None, proved: Sequence[str] = ()) -> Document:
+def restore_role(
+    *, install: str, worker_role_arn: str | None, own: str | None = None, data_role_arn: str | None = None
+) -> Document:
     """Policy of an account's restore role; with a worker role it also deploys workers there (production mode).
 
-    `proved` as for the backup role.
+    It may ask IAM for the rights of the same roles as the backup role.
     """
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
@@ -357,7 +403,7 @@ def restore_role(*, install: str, worker_role_arn: str | None, proved: Sequence[
                 "ec2:DescribeInstances",
                 "ec2:DescribeSnapshots",
                 "ec2:DescribeVolumes",
-                *(_DEPLOYING if worker_role_arn else ()),
+                *(DEPLOYING if worker_role_arn else ()),
             ),
             _see_keys(),
             _dropping(install),
@@ -384,7 +430,8 @@ def restore_role(*, install: str, worker_role_arn: str | None, proved: Sequence[
                 "kms:CreateGrant",
             ),
             *_production(install, worker_role_arn),
-            prove(*proved),
+            prove(own, worker_role_arn, data_role_arn) if own else None,
+            prove_trust(data_role_arn) if own else None,
         )
     )
 
@@ -408,6 +455,7 @@ def control_plane(
             [f"arn:aws:s3:::{control_bucket}/{BACKUP_PREFIX}*"],
         ),
         allow("OrderList", ["s3:ListBucket"], [f"arn:aws:s3:::{control_bucket}"]),
+        allow("ProveBucket", ["s3:GetBucketPolicy"], [f"arn:aws:s3:::{control_bucket}"]),
         allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
         prove(own),
     )

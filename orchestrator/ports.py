@@ -276,7 +276,10 @@ class Limits(Protocol):
     """Quotas of one account, in one Region where they are regional: read only. Asked by plans, never by sessions."""
 
     def vcpus(self, types: Sequence[str]) -> dict[str, int]:
-        """Return how many vCPUs an instance of each type counts for; unknown types are left out."""
+        """Return how many vCPUs of the standard quota an instance of each type takes; unknown types are left out.
+
+        Types of families that have a quota of their own take 0.
+        """
 
     def room_for_vcpus(self) -> Room:
         """Return the vCPUs of running on-demand instances of the standard families, and their quota."""

@@ -6,12 +6,14 @@ a chord whose callback never came. It may run twice at the same time; publishing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 
 from orchestrator.ledger import work
 from orchestrator.ledger.holders import Holder
+from orchestrator.model.work import WorkKey
 from orchestrator.services import Services
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,20 @@ def reconcile(services: Services, *, grace: timedelta = work.GRACE) -> int:
     if woken:
         log.info("sessions released from the ledger", count=len(woken))
     return len(stuck) + len(woken)
+
+
+def find_lost(services: Services, held: Sequence[WorkKey], *, grace: timedelta) -> int:
+    """Drive those units whose messages somebody holds and whose work nobody has claimed: their holder has died.
+
+    `grace` is how long it may take from a message's arrival to the claim. Returns how many units were driven.
+    """
+    if not held:
+        return 0
+    lost = services.ledger.run(lambda tx: work.overdue(tx, grace=grace, among=held))
+    services.dispatch.drive(lost)
+    if lost:
+        log.info("work of lost messages driven on", count=len(lost))
+    return len(lost)
 
 
 def take_over(services: Services, holder: Holder) -> int:

@@ -41,6 +41,12 @@ def prove(*roles: str | None) -> Document | None:
     return allow("Prove", ["iam:SimulatePrincipalPolicy"], named) if named else None
 
 
+def prove_trust(*roles: str | None) -> Document | None:
+    """Return the right to read whom these roles trust: `daywork account check` does, for roles it cannot take."""
+    named = sorted({role for role in roles if role})
+    return allow("ProveTrust", ["iam:GetRole"], named) if named else None
+
+
 def size(policy: Document) -> int:
     """Return how long a document is as AWS counts: without white space."""
     return len(json.dumps(policy, separators=(",", ":")))

@@ -56,14 +56,14 @@ def accept(
 
     Raises as `submit` does, before anything is written.
     """
-    mode, wanted = _checked(tx, request)
+    mode, wanted = checked(tx, request)
     session, created = sessions.submit(tx, request, mode=mode, resources=wanted, retry_of=retry_of, policy=policy)
     return Submitted(session_id=session, created=created)
 
 
 def check(tx: Transaction, document: Any) -> None:
     """Raise what `submit` would raise for this request now; nothing is written."""
-    _checked(tx, read_request(document))
+    checked(tx, read_request(document))
 
 
 def publish(accepted: Submitted, *, dispatch: Dispatch) -> None:
@@ -112,9 +112,16 @@ def retry(ledger: Ledger, session: str, *, dispatch: Dispatch) -> Submitted:
     return accepted
 
 
-def _checked(tx: Transaction, request: SessionRequest) -> tuple[DeploymentMode, list[sessions.Wanted]]:
-    """Return the mode and the resources of a request. Raises `Refused` that holds every mistake."""
-    row = available(operation(request.operation))
+def checked(
+    tx: Transaction, request: SessionRequest, *, only_planned: bool = False
+) -> tuple[DeploymentMode, list[sessions.Wanted]]:
+    """Return the mode and the resources of a request. Raises `Refused` that holds every mistake.
+
+    What is only planned may be an operation that this version cannot carry out yet.
+    """
+    row = operation(request.operation)
+    if not only_planned:
+        available(row)
     problems: list[Refused] = []
     mode = row.default
     with _gathered(problems):

@@ -20,11 +20,12 @@ from orchestrator.ledger.work import Refusal
 from orchestrator.model.status import Step
 from orchestrator.model.work import SESSION, WorkKey
 from orchestrator.ports import Dispatch
-from orchestrator.reconcile import take_over
+from orchestrator.reconcile import find_lost, take_over
 from orchestrator.services import Services
 from orchestrator.steps import STEPS
 from orchestrator.steps.carry import StepFunction, Verdict, carry_out, resource_failed
 from tasks.canvas import CeleryDispatch
+from tasks.unacked import ARRIVAL, unacknowledged
 
 #: What `carry_out` says of a step that its resource is past: a repeat, or a step that a failure has made needless.
 REPEAT = f"repeat: {Refusal.PAST.value}"
@@ -58,12 +59,16 @@ class DayworkApp(Celery):
         self.holder: Holder | None = None
 
     def take_over(self) -> None:
-        """Drive what this Celery worker's earlier lives had claimed; its connections are gone before the next fork."""
+        """Drive what this Celery worker's earlier lives had claimed, and work whose message was in a dead one's hands.
+
+        Its connections are gone before the next fork.
+        """
         if self.holder is None:
             return
         made = self._make_services(self.settings, lambda ledger: CeleryDispatch(self, ledger))
         try:
             take_over(made, self.holder)
+            find_lost(made, unacknowledged(self), grace=ARRIVAL)
         except LedgerUnavailable:
             log.warning("claims of an earlier life run out by themselves: the ledger does not answer")
         finally:

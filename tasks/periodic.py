@@ -13,10 +13,11 @@ from orchestrator.bootstrap import make_backups
 from orchestrator.errors import CloudError, LedgerUnavailable, Refused
 from orchestrator.fleet.watch import watch as watch_fleet
 from orchestrator.ledger.work import GRACE, GRACE_WHEN_IDLE
-from orchestrator.reconcile import reconcile as reconcile_ledger
+from orchestrator.reconcile import find_lost, reconcile as reconcile_ledger
 from orchestrator.scheduler.tick import tick as follow_policies
 from orchestrator.sweeper.sweep import sweep as sweep_cloud
 from tasks.base import DayworkTask
+from tasks.unacked import ARRIVAL, unacknowledged
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -50,6 +51,7 @@ def register(app: DayworkApp) -> None:
     def reconcile(self: DayworkTask) -> None:
         """Drive on what should be moving and is not; release what the chord did not."""
         try:
+            find_lost(self.services, unacknowledged(self.app), grace=ARRIVAL)
             reconcile_ledger(self.services, grace=GRACE_WHEN_IDLE if is_idle(self.app) else GRACE)
         except LedgerUnavailable as error:
             raise Ignore from error

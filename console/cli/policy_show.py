@@ -94,7 +94,8 @@ def show(
         ]
     )
     typer.echo()
-    typer.echo(yaml.safe_dump(record["document"], sort_keys=False, allow_unicode=False).rstrip())
+    written = {"name": record["name"], **record["document"]}
+    typer.echo(yaml.safe_dump(written, sort_keys=False, allow_unicode=False).rstrip())
 
 
 def next_runs(

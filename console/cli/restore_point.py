@@ -91,7 +91,7 @@ def show(
             ("resource", f"{found.account}/{found.region}/{found.resource_id}"),
             ("repository", found.repository),
             ("parent", found.parent),
-            ("session", found.session),
+            ("session", found.session or None),
             ("consistency", found.record.get("consistency")),
             ("size", size(_bytes(found))),
         ]
@@ -128,7 +128,7 @@ def _document(point: RestorePoint) -> dict[str, Any]:
         "region": point.region,
         "resource": point.resource_id,
         "repository": point.repository,
-        "sessionId": point.session,
+        "sessionId": point.session or None,
         "kind": point.kind,
         "status": point.status,
         "parent": point.parent,

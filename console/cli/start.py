@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli.common import Output, Publisher, SessionId, completed_operations, context, opened, span
+from console.cli.common import Output, Publisher, SessionId, context, opened, span
 from console.cli.exits import CommandError, Exit, problems_of
 from console.cli.request import Flags, build, check
+from console.cli.request_flags import File, Mode, OperationName, Options, RepositoryName, Resources, Select
 from console.cli.watching import follow
 from console.output import Format, document, emit, note
 
@@ -29,41 +29,13 @@ Timeout = Annotated[
 
 def start(
     *,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file", "-f", metavar="FILE", help="The request as YAML or JSON; - reads stdin.", allow_dash=True
-        ),
-    ] = None,
-    operation: Annotated[
-        str | None,
-        typer.Option(
-            "--operation",
-            metavar="OPERATION",
-            help="What to do, as in ec2-backup.",
-            autocompletion=completed_operations,
-        ),
-    ] = None,
-    resource: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--resource", metavar="ACCOUNT/REGION/ID", help="What to work on; repeatable. An account by id or name."
-        ),
-    ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option("--select", metavar="ACCOUNT/REGION/TAG=VALUE", help="Everything with these tags; repeatable."),
-    ] = None,
-    mode: Annotated[
-        str | None, typer.Option("--mode", metavar="MODE", help="backup or production; else the usual one.")
-    ] = None,
-    repository: Annotated[
-        str | None, typer.Option("--repository", metavar="NAME", help="Where to; else the only one there is.")
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="An option of the operation; repeatable."),
-    ] = None,
+    file: File = None,
+    operation: OperationName = None,
+    resource: Resources = None,
+    select: Select = None,
+    mode: Mode = None,
+    repository: RepositoryName = None,
+    option: Options = None,
     source: Annotated[
         str | None,
         typer.Option("--source", metavar="SOURCE", help="Who asks. SOURCE and ID together name a request once."),

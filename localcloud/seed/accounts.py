@@ -1,20 +1,23 @@
-"""Accounts: their roles with the documents of `orchestrator.policies`, and their networks."""
+"""Accounts: their roles with the documents of `orchestrator.rights`, and their networks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from botocore.exceptions import ClientError
 
 from localcloud.seed.address import CloudAddress
-from localcloud.seed.names import BACKUP, DATA, DEPLOYMENT, REPOSITORY, RESTORE, SEED_TAG, WORKER, Place, role_arn
+from localcloud.seed.names import SEED_TAG, Place
 from localcloud.seed.network import make_ways_out
-from orchestrator import policies
+from orchestrator.rights.facts import ROLE_NAMES, Facts, Kept, role_arn
+from orchestrator.rights.purposes import PURPOSES, Kind, Purpose
 
-Document = Mapping[str, Any]
+#: Purposes in the order in which they are made; an addition comes after its role.
+_EVERYWHERE: Final = ("worker", "backup-ec2", "backup-rds", "backup-efs", "restore-ec2", "restore-rds", "files")
+_AT_HOME: Final = ("worker-deployment",)
+_ABROAD: Final = ("data",)
 
 
 @dataclass(frozen=True)
@@ -28,27 +31,51 @@ class Network:
 
 @dataclass(frozen=True)
 class Shared:
-    """What roles of all accounts refer to: the place, the control plane's ARN and the repository's key."""
+    """What roles of all accounts refer to: the place, the control plane's ARN, the repository's key, who there is."""
 
     place: Place
     control_plane: str
     key: str
+    accounts: tuple[str, ...]
 
-    @property
-    def repository(self) -> tuple[str, str, str]:
-        """The repository as (bucket, prefix, key ARN)."""
-        return (self.place.repository_bucket, "", self.key)
+    def facts(self, account: str, external_id: str | None = None) -> Facts:
+        """Return what the role documents of an account are made of."""
+        place, everywhere = self.place, (self.place.account, *self.accounts)
+        kept = Kept(
+            account=place.account,
+            bucket=place.repository_bucket,
+            prefix="",
+            key=self.key,
+            role=role_arn(place.account, ROLE_NAMES["repository"]),
+        )
+        return Facts(
+            install=place.install,
+            home=place.account,
+            account=account,
+            control_plane=self.control_plane,
+            control_bucket=place.control_bucket,
+            report_queue=place.report_queue_arn,
+            repository=kept,
+            external_id=external_id,
+            roles={"repository": kept.role} if account == place.account and self.accounts else {},
+            workers=tuple((one, role_arn(one, ROLE_NAMES["worker"])) for one in everywhere),
+        )
 
 
-def ensure_role(cloud: CloudAddress, place: Place, account: str, name: str, trust: Document, policy: Document) -> str:
-    """Make a role with these documents, or give a role that is there these documents; return its ARN."""
-    iam = cloud.client("iam", account, place.region)
-    try:
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-    except iam.exceptions.EntityAlreadyExistsException:
-        iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(trust))
-    iam.put_role_policy(RoleName=name, PolicyName="daywork", PolicyDocument=json.dumps(policy))
-    return role_arn(account, name)
+def ensure_role(cloud: CloudAddress, shared: Shared, purpose: Purpose, facts: Facts) -> str:
+    """Make the role of a purpose with its documents, or give a role that is there these documents; return its ARN."""
+    iam = cloud.client("iam", facts.account, shared.place.region)
+    name, policy = str(purpose.role_name), json.dumps(purpose.policy(facts))
+    if purpose.kind is Kind.ROLE and purpose.trust is not None:
+        trust = json.dumps(purpose.trust(facts))
+        try:
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+        except iam.exceptions.EntityAlreadyExistsException:
+            iam.update_assume_role_policy(RoleName=name, PolicyDocument=trust)
+    iam.put_role_policy(RoleName=name, PolicyName=purpose.policy_name, PolicyDocument=policy)
+    if purpose.has_profile:
+        ensure_profile(cloud, shared.place, facts.account, name)
+    return role_arn(facts.account, name)
 
 
 def ensure_profile(cloud: CloudAddress, place: Place, account: str, role: str) -> None:
@@ -61,70 +88,29 @@ def ensure_profile(cloud: CloudAddress, place: Place, account: str, role: str) -
         return
 
 
-def deployment_role(cloud: CloudAddress, shared: Shared) -> dict[str, str]:
-    """Make the backup account's worker deployment role; return it as in the registry."""
-    place = shared.place
-    policy = policies.worker_deployment_role(install=place.install, account=place.account, boundary=None)
-    trust = policies.operation_trust(shared.control_plane, None)
-    return {"workerDeployment": ensure_role(cloud, place, place.account, DEPLOYMENT, trust, policy)}
+def ensure_roles(cloud: CloudAddress, shared: Shared, account: str, external_id: str | None) -> dict[str, str]:
+    """Make an account's roles; return them as in the registry.
 
-
-def operation_roles(cloud: CloudAddress, shared: Shared, account: str, external_id: str | None) -> dict[str, str]:
-    """Make an account's backup, restore, worker and data role; return them as in the registry."""
-    place = shared.place
-    trust = policies.operation_trust(shared.control_plane, external_id)
-    worker = role_arn(account, WORKER)
-    at_home = account == place.account
-    worker_policy = policies.worker_role(
-        install=place.install,
-        control_bucket=place.control_bucket,
-        report_queue_arn=place.report_queue_arn,
-        repository=shared.repository if at_home else None,
-        repository_role_arn=None if at_home else role_arn(place.account, REPOSITORY),
-    )
-    made = {
-        "backup": ensure_role(
-            cloud,
-            place,
-            account,
-            BACKUP,
-            trust,
-            policies.backup_role(install=place.install, worker_role_arn=worker),
-        ),
-        "restore": ensure_role(
-            cloud,
-            place,
-            account,
-            RESTORE,
-            trust,
-            policies.restore_role(install=place.install, worker_role_arn=worker),
-        ),
-        "worker": ensure_role(cloud, place, account, WORKER, policies.ec2_trust(), worker_policy),
-    }
-    ensure_profile(cloud, place, account, WORKER)
-    if not at_home:
-        made["data"] = ensure_role(
-            cloud,
-            place,
-            account,
-            DATA,
-            policies.worker_trust(place.account, place.temporary_roles),
-            policies.data_role(place.install),
-        )
+    The backup account has the worker deployment role and no data role: its own workers need none.
+    """
+    facts = shared.facts(account, external_id)
+    made: dict[str, str] = {}
+    for name in (*_EVERYWHERE, *(_AT_HOME if facts.is_home else _ABROAD)):
+        purpose = PURPOSES[name]
+        arn = ensure_role(cloud, shared, purpose, facts)
+        if purpose.kind is Kind.ROLE:
+            made[str(purpose.key)] = arn
     return made
 
 
-def repository_role(cloud: CloudAddress, shared: Shared, accounts: list[str]) -> str:
-    """Make the role by which worker roles of `accounts` reach the repository; return its ARN."""
-    patterns = [(account, role_arn(account, WORKER)) for account in accounts]
-    return ensure_role(
-        cloud,
-        shared.place,
-        shared.place.account,
-        REPOSITORY,
-        policies.workers_trust(patterns),
-        policies.repository_role(*shared.repository),
-    )
+def repository_role(cloud: CloudAddress, shared: Shared) -> str:
+    """Make the role by which worker roles of all accounts reach the repository; return its ARN."""
+    return ensure_role(cloud, shared, PURPOSES["repository"], shared.facts(shared.place.account))
+
+
+def repository_reader(cloud: CloudAddress, shared: Shared) -> str:
+    """Make the role by which the control plane reads what restore points there are; return its ARN."""
+    return ensure_role(cloud, shared, PURPOSES["repository-reader"], shared.facts(shared.place.account))
 
 
 def ensure_key(cloud: CloudAddress, place: Place) -> str:

@@ -95,7 +95,10 @@ def allow_control_plane(cloud: CloudAddress, place: Place, roles: Iterable[str])
         known = {"Statement": []}
     assumed = {arn for one in known["Statement"] if one["Sid"] == "Assume" for arn in one["Resource"]}
     document = policies.control_plane(
-        sorted(assumed | set(roles)), control_bucket=place.control_bucket, report_queue_arn=place.report_queue_arn
+        sorted(assumed | set(roles)),
+        control_bucket=place.control_bucket,
+        report_queue_arn=place.report_queue_arn,
+        own=f"arn:aws:iam::{place.account}:user/{CONTROL_PLANE}",
     )
     iam.put_user_policy(UserName=CONTROL_PLANE, PolicyName=CONTROL_PLANE, PolicyDocument=json.dumps(document))
 

@@ -15,13 +15,6 @@ SEED_TAG: Final = "daywork-seed"
 #: A queue policy of SQS holds 50 principals.
 MOST_ACCOUNTS: Final = 49
 
-DEPLOYMENT: Final = "DayworkWorkerDeployment"
-BACKUP: Final = "DayworkBackup"
-RESTORE: Final = "DayworkRestore"
-WORKER: Final = "DayworkWorker"
-DATA: Final = "DayworkData"
-REPOSITORY: Final = "DayworkRepository"
-
 
 @dataclass(frozen=True)
 class Place:
@@ -50,11 +43,6 @@ class Place:
     def temporary_roles(self) -> str:
         """ARN pattern of the temporary roles of sessions."""
         return f"arn:aws:iam::{self.account}:role{tags.path_of(self.install)}*"
-
-
-def role_arn(account: str, name: str) -> str:
-    """Return the ARN of a role at the root path."""
-    return f"arn:aws:iam::{account}:role/{name}"
 
 
 def production_accounts(count: int) -> list[tuple[str, str]]:

@@ -12,10 +12,10 @@ from localcloud.control import CONTROL_PLANE, write_secret
 from localcloud.seed.accounts import (
     Network,
     Shared,
-    deployment_role,
     ensure_key,
     ensure_network,
-    operation_roles,
+    ensure_roles,
+    repository_reader,
     repository_role,
 )
 from localcloud.seed.address import CloudAddress
@@ -77,14 +77,14 @@ def seed(
     chosen = production_accounts(accounts)
     ids = [account for account, _ in chosen]
     ensure_bucket(cloud, place, place.repository_bucket)
-    shared = Shared(place, f"arn:aws:iam::{home_account}:user/{CONTROL_PLANE}", ensure_key(cloud, place))
+    shared = Shared(place, f"arn:aws:iam::{home_account}:user/{CONTROL_PLANE}", ensure_key(cloud, place), tuple(ids))
     home_network = ensure_network(cloud, place, home_account, 0)
-    home_roles = deployment_role(cloud, shared) | operation_roles(cloud, shared, home_account, None)
+    home_roles = ensure_roles(cloud, shared, home_account, None)
     documents = [_account(home_account, "backup", home_roles, home_network, region) | {"backupAccount": True}]
     launched: list[tuple[str, Machine, str]] = []
     for position, (account, name) in enumerate(chosen, start=1):
         secret = external_ids / account
-        roles = operation_roles(cloud, shared, account, _external_id(secret))
+        roles = ensure_roles(cloud, shared, account, _external_id(secret))
         network = ensure_network(cloud, place, account, position)
         documents.append(
             _account(account, name, roles, network, region) | {"externalId": {"file": str(secret.resolve())}}
@@ -93,14 +93,15 @@ def seed(
             (account, machine, launch_machine(cloud, account, region, network, machine, size_gib))
             for machine in machines(name, instances)
         ]
+    repository = _repository(cloud, shared)
     assumed = [arn for one in documents for purpose, arn in one["roles"].items() if purpose not in ("worker", "data")]
-    allow_control_plane(cloud, place, assumed)
+    allow_control_plane(cloud, place, [*assumed, repository["reader"]])
     allow_workers(cloud, place, ids)
     made = [
         finish_machine(cloud, account, region, machine, instance, number=number, size_gib=size_gib)
         for account, machine, instance in launched
     ]
-    registry = {"accounts": documents, "repositories": [_repository(cloud, shared, ids)]}
+    registry = {"accounts": documents, "repositories": [repository]}
     return Seeded(registry, tuple(made))
 
 
@@ -121,16 +122,17 @@ def _account(account: str, name: str, roles: Mapping[str, str], network: Network
     }
 
 
-def _repository(cloud: CloudAddress, shared: Shared, accounts: list[str]) -> dict[str, Any]:
+def _repository(cloud: CloudAddress, shared: Shared) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": "main",
         "url": f"s3://{shared.place.repository_bucket}",
         "region": shared.place.region,
         "account": shared.place.account,
         "key": {"kms": shared.key},
+        "reader": repository_reader(cloud, shared),
     }
-    if accounts:
-        found["role"] = repository_role(cloud, shared, accounts)
+    if shared.accounts:
+        found["role"] = repository_role(cloud, shared)
     return found
 
 

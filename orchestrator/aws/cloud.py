@@ -14,6 +14,7 @@ from orchestrator.aws.limits import AwsLimits
 from orchestrator.aws.network import AwsNetworks
 from orchestrator.aws.orders import AwsOrders
 from orchestrator.aws.reports import AwsReports
+from orchestrator.aws.rights import AwsDoors, AwsRights
 from orchestrator.aws.roles import AwsRoles
 from orchestrator.model.plan import Access
 from orchestrator.ports import Limiter
@@ -66,6 +67,14 @@ class AwsCloud:
     def reports(self) -> AwsReports:
         """Return the report queue."""
         return AwsReports(self._identities, self._install)
+
+    def rights(self, access: Access) -> AwsRights:
+        """Return what IAM says of roles, for one role in one account."""
+        return AwsRights(self._identities, access)
+
+    def doors(self) -> AwsDoors:
+        """Return the policies of the control bucket and of the report queue."""
+        return AwsDoors(self._identities, self._install)
 
     def backups(self) -> AwsBackups:
         """Return where copies of the ledger are kept."""

@@ -56,6 +56,14 @@ class Identities:
                 self._clients[key] = found
             return found
 
+    def session(self, role: str | None) -> Any:
+        """Return the botocore session of a role (None: the process's own identity), for libraries that sign themselves.
+
+        Its credentials are refreshed by themselves.
+        """
+        with self._lock:
+            return self._session(role)._session  # noqa: SLF001 - boto3 offers no public way
+
     def check(self, access: Access) -> None:
         """Make sure that the role can be assumed now. Raises `AccessDenied` with the remedy."""
         if access.role is None:

@@ -95,6 +95,7 @@ _TABLE: dict[type[CloudError], tuple[frozenset[str], str]] = {
                 "NoSuchEntity",
                 "NoSuchKey",
                 "NoSuchBucket",
+                "NoSuchBucketPolicy",
                 "404",
                 "InvalidInstanceID.NotFound",
                 "InvalidSnapshot.NotFound",

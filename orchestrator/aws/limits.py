@@ -48,7 +48,10 @@ class AwsLimits:
                     Filters=[{"Name": "instance-type", "Values": page}]
                 )
                 for part in answer:
-                    found |= {one["InstanceType"]: one["VCpuInfo"]["DefaultVCpus"] for one in part["InstanceTypes"]}
+                    found |= {
+                        one["InstanceType"]: one["VCpuInfo"]["DefaultVCpus"] * is_standard(one["InstanceType"])
+                        for one in part["InstanceTypes"]
+                    }
         return found
 
     def room_for_vcpus(self) -> Room:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,9 +29,12 @@ class Line:
 
 def write(tx: Transaction, session: str, text: str, *, ordinal: int | None = None, level: str = "info") -> None:
     """Add a line."""
-    tx.execute(
-        _LINE, {"session_id": session, "ordinal": ordinal, "at": tx.now, "level": level, "text": text[:_LONGEST]}
-    )
+    tx.execute(_LINE, row(tx, session, text, ordinal=ordinal, level=level))
+
+
+def row(tx: Transaction, session: str, text: str, *, ordinal: int | None, level: str) -> dict[str, Any]:
+    """Return the row of a line, to be written with something else."""
+    return {"session_id": session, "ordinal": ordinal, "at": tx.now, "level": level, "text": text[:_LONGEST]}
 
 
 def read(tx: Transaction, session: str, *, after: int = 0, limit: int = 1000) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,8 @@ import sqlalchemy as sa
 from orchestrator.errors import NotFound
 from orchestrator.ledger import schema
 from orchestrator.ledger.store import Transaction
+
+_PAGE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,45 @@ def get(tx: Transaction, point: str) -> RestorePoint:
             "no such restore point", field="id", value=point, remedy="See daywork restore-point list for the known ones"
         )
     return _point(row)
+
+
+def known(tx: Transaction, ids: Sequence[str]) -> set[str]:
+    """Return those of these ids that the ledger has."""
+    table, found = schema.restore_points, set()
+    for start in range(0, len(ids), _PAGE):
+        found |= {row.id for row in tx.rows(sa.select(table.c.id).where(table.c.id.in_(ids[start : start + _PAGE])))}
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """How much the ledger knows of one repository."""
+
+    points: int
+    resources: int
+    oldest_at: datetime
+    newest_at: datetime
+
+
+def holdings(tx: Transaction) -> dict[str, Holding]:
+    """Sum the restore points up by repository; one without any is left out."""
+    table = schema.restore_points
+    of_resource = table.c.account + "/" + table.c.region + "/" + table.c.resource_id
+    rows = tx.rows(
+        sa.select(
+            table.c.repository,
+            sa.func.count().label("points"),
+            sa.func.count(sa.distinct(of_resource)).label("resources"),
+            sa.func.min(table.c.created_at).label("oldest_at"),
+            sa.func.max(table.c.created_at).label("newest_at"),
+        ).group_by(table.c.repository)
+    )
+    return {
+        row.repository: Holding(
+            points=row.points, resources=row.resources, oldest_at=row.oldest_at, newest_at=row.newest_at
+        )
+        for row in rows
+    }
 
 
 def of_resource(tx: Transaction, account: str, region: str, resource_id: str) -> list[RestorePoint]:

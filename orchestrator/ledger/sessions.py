@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -102,9 +102,11 @@ _ONE = sa.and_(
 _RESOURCE = sa.select(schema.resources).where(_ONE)
 _RESOURCE_STATUS = sa.select(schema.resources.c.status).where(_ONE)
 _SET_RESOURCE = sa.update(schema.resources).where(_ONE)
+#: The statuses after which a resource does not change.
+FINAL = [status for status in ResourceStatus if status.is_final]
 _MOVE_RESOURCE = (
     sa.update(schema.resources)
-    .where(_ONE, schema.resources.c.status.not_in([status for status in ResourceStatus if status.is_final]))
+    .where(_ONE, schema.resources.c.status.not_in(FINAL))
     .values(started_at=sa.func.coalesce(schema.resources.c.started_at, sa.bindparam("began", type_=schema.Moment)))
 )
 
@@ -257,13 +259,19 @@ def move(tx: Transaction, session: str, status: SessionStatus, **values: Any) ->
 
 def move_resource(tx: Transaction, key: WorkKey, status: ResourceStatus, **values: Any) -> None:
     """Give a resource a status and other values. Raises `IllegalTransition` when it is final already."""
-    if status.is_final:
-        values.setdefault("ended_at", tx.now)
-    if tx.execute(_MOVE_RESOURCE, {**_key(key), "began": tx.now, "status": status, **values}).rowcount:
+    change = movement(tx, {"status": status, **values})
+    began = change.pop("started_at")
+    if tx.execute(_MOVE_RESOURCE, {**_key(key), "began": began, **change}).rowcount:
         return
     now = tx.execute(_RESOURCE_STATUS, _key(key)).scalar_one()
     if now != status:
         raise IllegalTransition(f"resource {key.session}/{key.ordinal} is {now} and cannot become {status}")
+
+
+def movement(tx: Transaction, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that change with a status; `started_at` counts only where it is not set yet."""
+    ended = {"ended_at": tx.now} if values["status"].is_final else {}
+    return {"started_at": tx.now, **ended, **values}
 
 
 def remember(tx: Transaction, key: WorkKey, **values: Any) -> None:

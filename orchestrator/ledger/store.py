@@ -48,8 +48,8 @@ IDLE = timedelta(seconds=2)
 T = TypeVar("T")
 
 _READ_ONLY = {"daywork_read_only": True}
-_SINGLE = {"isolation_level": "AUTOCOMMIT"}
-_MOMENT = {"isolation_level": "REPEATABLE READ"}
+_SINGLE = {"daywork_single": True}
+_MOMENT = {"daywork_moment": True}
 
 #: PostgreSQL's words for "rolled back for the sake of another transaction": deadlock, serialization, lock time-out.
 _CONTENDED = frozenset({"40001", "40P01", "55P03"})
@@ -165,7 +165,7 @@ def _sqlite(url: sa.URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
         options = connection.get_execution_options()
-        if options.get("isolation_level") != _SINGLE["isolation_level"]:
+        if not options.get("daywork_single", False):
             connection.exec_driver_sql("BEGIN" if options.get("daywork_read_only", False) else "BEGIN IMMEDIATE")
 
     return engine
@@ -193,10 +193,20 @@ def _postgresql(url: sa.URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, _record: Any) -> None:
+        # Transactions are begun by hand below: what is one statement then costs one round trip.
+        connection.autocommit = True
         with connection.cursor() as cursor:
             for name, value in _SESSION.items():
                 cursor.execute(f"SET {name} = {value}")
-        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # Statements that only read see what is committed when each of them begins, in a transaction or not.
+        options = connection.get_execution_options()
+        if options.get("daywork_moment", False):
+            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        elif not options.get("daywork_single", False) and not options.get("daywork_read_only", False):
+            connection.exec_driver_sql("BEGIN")
 
     @event.listens_for(engine, "checkin")
     def _on_checkin(_connection: Any, record: Any) -> None:

@@ -2,10 +2,10 @@
 
 A unit of work stands at one step at a time. Any number of copies of a step's message may arrive, in any process, at the
 same time: `claim` lets one through, under a higher fencing number than ever before. What the step answers is written by
-`settle` in one transaction, and only while its fence is still the newest.
+`settling.settle` as one change, and only while its fence is still the newest.
 
 Whatever happens outside (a report, a finished snapshot, a stop) is a **signal**. A signal that comes while a step runs
-is counted, and the step is not allowed to park on what it has not seen (`settle` returns `Settled.AGAIN`). A signal
+is counted, and the step is not allowed to park on what it has not seen (`Settled.AGAIN`). A signal
 that finds the work parked wakes it: the caller publishes it again. Nothing is lost whichever comes first.
 """
 
@@ -23,8 +23,8 @@ from orchestrator.errors import Fenced
 from orchestrator.ledger import schema
 from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Transaction
-from orchestrator.model.status import Step, is_past, next_step
-from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park, WorkKey
+from orchestrator.model.status import ResourceStatus, Step, is_past
+from orchestrator.model.work import SESSION, Claim, WorkKey
 
 #: How long a step may hold its work before somebody else may take it over; above the hard time limit of a step.
 CLAIM = timedelta(seconds=90)
@@ -63,8 +63,8 @@ class Settled(Enum):
 
 _TABLE = schema.work
 _KEY = sa.and_(_TABLE.c.session_id == sa.bindparam("of_session"), _TABLE.c.ordinal == sa.bindparam("of_ordinal"))
-_FENCE = sa.and_(_KEY, _TABLE.c.fence == sa.bindparam("of_fence"))
-_NOW = sa.bindparam("at", type_=schema.Moment)
+FENCE = sa.and_(_KEY, _TABLE.c.fence == sa.bindparam("of_fence"))
+NOW = sa.bindparam("at", type_=schema.Moment)
 
 # Built once: putting a statement together costs four times what running it does.
 _TAKE = (
@@ -73,63 +73,43 @@ _TAKE = (
         _KEY,
         _TABLE.c.step == sa.bindparam("of_step"),
         _TABLE.c.attempt == sa.bindparam("of_attempt"),
-        sa.or_(_TABLE.c.claimed_until.is_(None), _TABLE.c.claimed_until <= _NOW),
+        sa.or_(_TABLE.c.claimed_until.is_(None), _TABLE.c.claimed_until <= NOW),
     )
     .values(
         fence=_TABLE.c.fence + 1,
         tries=_TABLE.c.tries + 1,
         # A claim that was neither settled nor given back: whoever held it has died, or hung until it ran out.
         deaths=_TABLE.c.deaths + sa.case((_TABLE.c.claimed_until.is_(None), 0), else_=1),
-        begun_at=sa.func.coalesce(_TABLE.c.begun_at, _NOW),
+        begun_at=sa.func.coalesce(_TABLE.c.begun_at, NOW),
         claimed_until=sa.bindparam("till", type_=schema.Moment),
         holder=sa.bindparam("by"),
         parked=False,
         wait_for=None,
         wait_until=None,
-        moved_at=_NOW,
+        # `moved_at` stays: no index has to be written for a claim, and one that runs out is overdue at once.
     )
     .returning(_TABLE.c.fence, _TABLE.c.signals, _TABLE.c.tries, _TABLE.c.deaths, _TABLE.c.begun_at)
 )
+_SHOW = (
+    sa.update(schema.resources)
+    .where(
+        schema.resources.c.session_id == sa.bindparam("of_session"),
+        schema.resources.c.ordinal == sa.bindparam("of_ordinal"),
+        schema.resources.c.status.not_in([status for status in ResourceStatus if status.is_final]),
+    )
+    .values(status=sa.bindparam("to_status"), started_at=sa.func.coalesce(schema.resources.c.started_at, NOW))
+)
+_TAKEN = _TAKE.cte("taken")
+_TAKE_AND_SHOW = sa.select(_TAKEN).add_cte(
+    _SHOW.where(sa.exists(sa.select(_TAKEN.c.fence).where(_TAKEN.c.tries == 1)))
+    .returning(sa.literal(1).label("one"))
+    .cte("shown")
+)
 _WHERE = sa.select(_TABLE.c.step, _TABLE.c.attempt, _TABLE.c.holder, _TABLE.c.fence).where(_KEY)
 _FENCE_OF = sa.select(_TABLE.c.fence).where(_KEY).with_for_update()
-_MOVE = (
-    sa.update(_TABLE)
-    .where(_FENCE)
-    .values(
-        step=sa.bindparam("to_step"),
-        attempt=sa.bindparam("to_attempt"),
-        claimed_until=None,
-        parked=sa.bindparam("to_rest"),
-        wait_for=sa.bindparam("for_what"),
-        # What was signalled meanwhile has not been seen: then it does not wait.
-        wait_until=sa.case(
-            (_TABLE.c.signals == sa.bindparam("seen"), sa.bindparam("till", type_=schema.Moment)), else_=_NOW
-        ),
-        tries=0,
-        deaths=0,
-        drives=0,
-        begun_at=None,
-        moved_at=_NOW,
-    )
-)
-_PARK = (
-    sa.update(_TABLE)
-    .where(_FENCE)
-    .values(
-        claimed_until=None,
-        parked=_TABLE.c.signals == sa.bindparam("seen"),
-        wait_for=sa.bindparam("for_what"),
-        wait_until=sa.bindparam("till", type_=schema.Moment),
-        tries=_TABLE.c.tries * sa.bindparam("keeps_tries", type_=sa.Integer),
-        deaths=0,
-        moved_at=_NOW,
-        drives=0,
-    )
-    .returning(_TABLE.c.parked)
-)
-_GIVE_BACK = sa.update(_TABLE).where(_FENCE).values(claimed_until=None, moved_at=_NOW)
-_TAKE_BACK = sa.update(_TABLE).where(_FENCE).values(claimed_until=_NOW, moved_at=_NOW)
-_DRIVEN = sa.update(_TABLE).where(_KEY).values(drives=_TABLE.c.drives + 1, moved_at=_NOW)
+_GIVE_BACK = sa.update(_TABLE).where(FENCE).values(claimed_until=None, moved_at=NOW)
+_TAKE_BACK = sa.update(_TABLE).where(FENCE).values(claimed_until=NOW, moved_at=NOW)
+_DRIVEN = sa.update(_TABLE).where(_KEY).values(drives=_TABLE.c.drives + 1, moved_at=NOW)
 _OPEN = tuple(step for step in Step if step is not Step.DONE)
 _PAGE_OF = sa.and_(
     _TABLE.c.session_id == sa.bindparam("of_session"),
@@ -141,7 +121,7 @@ _SIGNAL_PAGE = (
     sa.update(_TABLE)
     .where(_PAGE_OF)
     .values(
-        signals=_TABLE.c.signals + 1, parked=False, moved_at=sa.case((_TABLE.c.parked, _NOW), else_=_TABLE.c.moved_at)
+        signals=_TABLE.c.signals + 1, parked=False, moved_at=sa.case((_TABLE.c.parked, NOW), else_=_TABLE.c.moved_at)
     )
 )
 
@@ -158,12 +138,23 @@ def _key(key: WorkKey) -> dict[str, Any]:
     return {"of_session": key.session, "of_ordinal": key.ordinal}
 
 
-def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int, *, holder: Holder | None = None) -> Claim | Refusal:
-    """Ask for the right to carry out `step` of `attempt`. What a dead process of `holder`'s held is taken over."""
+def claim(
+    tx: Transaction,
+    key: WorkKey,
+    step: Step,
+    attempt: int,
+    *,
+    holder: Holder | None = None,
+    shows: ResourceStatus | None = None,
+) -> Claim | Refusal:
+    """Ask for the right to carry out `step` of `attempt`. What a dead process of `holder`'s held is taken over.
+
+    `shows` is the status that the resource gets when the step is begun for the first time.
+    """
     until = tx.now + CLAIM
     by = None if holder is None else holder.name
     ask = {**_key(key), "of_step": step, "of_attempt": attempt, "at": tx.now, "till": until, "by": by}
-    taken = tx.row(_TAKE, ask)
+    taken = _take(tx, ask, shows)
     if taken is None:
         row = tx.row(_WHERE, _key(key))
         if row is None or row.attempt != attempt:
@@ -174,7 +165,7 @@ def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int, *, holder: Ho
         if row.step != step or holder is None or row.holder is None or not holder.is_dead(row.holder):
             return Refusal.TAKEN
         tx.execute(_TAKE_BACK, {**_key(key), "of_fence": row.fence, "at": tx.now})
-        taken = tx.row(_TAKE, ask)
+        taken = _take(tx, ask, shows)
         if taken is None:
             return Refusal.TAKEN
     return Claim(
@@ -190,6 +181,19 @@ def claim(tx: Transaction, key: WorkKey, step: Step, attempt: int, *, holder: Ho
     )
 
 
+def _take(tx: Transaction, ask: dict[str, Any], shows: ResourceStatus | None) -> sa.Row[Any] | None:
+    if shows is None:
+        return tx.row(_TAKE, ask)
+    shown = {**ask, "to_status": shows}
+    if tx.connection.dialect.name == "postgresql":
+        return tx.row(_TAKE_AND_SHOW, shown)
+    taken = tx.row(_TAKE, ask)
+    if taken is not None and taken.tries == 1:
+        # A transaction of its own for whoever runs single statements: what people see may come a moment later.
+        tx.execute(_SHOW, shown)
+    return taken
+
+
 def hold(tx: Transaction, held: Claim) -> None:
     """Make sure that a claim is still the newest, inside the transaction that writes under it. Raises `Fenced`.
 
@@ -197,73 +201,18 @@ def hold(tx: Transaction, held: Claim) -> None:
     """
     row = tx.row(_FENCE_OF, _key(held.key))
     if row is None or row.fence != held.fence:
-        raise _fenced(held)
+        raise fenced(held)
 
 
-def _fenced(held: Claim) -> Fenced:
+def fenced(held: Claim) -> Fenced:
+    """Return the error of whoever writes under a claim that is no longer the newest."""
     return Fenced(f"{held.step} of {held.key.session}/{held.key.ordinal} was taken over")
-
-
-def settle(tx: Transaction, held: Claim, outcome: Outcome) -> Settled:
-    """Write down what a step answered. Raises `Fenced` when somebody else has taken the work over.
-
-    Done moves to the next step; Failed and Stopped move to teardown; Again parks the next attempt's first step; Park
-    parks unless a signal came meanwhile. The session's own release rests until its resources have ended: the chord
-    calls it, or else `releasable` names it.
-    """
-    mine = {**_key(held.key), "of_fence": held.fence, "seen": held.signals, "at": tx.now}
-    if isinstance(outcome, Park):
-        return _park(tx, held, outcome, mine)
-    move: dict[str, Any] = {"to_attempt": held.attempt, "to_rest": False, "for_what": None, "till": None}
-    if isinstance(outcome, Again):
-        again = {"to_attempt": held.attempt + 1, "to_rest": True, "for_what": NEXT_ATTEMPT, "till": outcome.at}
-        move |= {"to_step": Step.ASSUME_ROLE, **again}
-    elif isinstance(outcome, Done):
-        target = next_step(held.step)
-        move |= {"to_step": target}
-        if target is Step.RELEASE:
-            move |= {"to_rest": True, "for_what": RESOURCES}
-    else:
-        move |= {"to_step": Step.TEARDOWN}
-    if not tx.execute(_MOVE, {**mine, **move}).rowcount:
-        raise _fenced(held)
-    if held.key.ordinal >= 0:
-        ended = {**_step(tx, held), "ended_at": tx.now, "outcome": _word(outcome)}
-        tx.put(schema.steps, ended, update=("ended_at", "outcome"))
-    return Settled.PARKED if isinstance(outcome, Again) else Settled.MOVED
-
-
-def _park(tx: Transaction, held: Claim, outcome: Park, mine: dict[str, Any]) -> Settled:
-    """Park; only a retry lets the step's tries go on counting."""
-    wait = {"for_what": outcome.wait_for[:64], "till": outcome.until, "keeps_tries": int(outcome.is_retry)}
-    row = tx.row(_PARK, {**mine, **wait})
-    if row is None:
-        raise _fenced(held)
-    if held.key.ordinal >= 0:
-        tx.insert_missing(schema.steps, _step(tx, held))
-    return Settled.PARKED if row.parked else Settled.AGAIN
-
-
-def _step(tx: Transaction, held: Claim) -> dict[str, Any]:
-    return {
-        "session_id": held.key.session,
-        "ordinal": held.key.ordinal,
-        "attempt": held.attempt,
-        "step": held.step,
-        "started_at": held.begun_at or tx.now,
-    }
-
-
-def _word(outcome: Outcome) -> str:
-    if isinstance(outcome, Done | Again):
-        return "success"
-    return "failed" if isinstance(outcome, Failed) else "stopped"
 
 
 def release_claim(tx: Transaction, held: Claim) -> None:
     """Give a claim back without an answer, so that the step can be tried again at once. Raises `Fenced`."""
     if not tx.execute(_GIVE_BACK, {**_key(held.key), "of_fence": held.fence, "at": tx.now}).rowcount:
-        raise _fenced(held)
+        raise fenced(held)
 
 
 def lock(tx: Transaction, keys: Iterable[WorkKey]) -> None:
@@ -343,8 +292,12 @@ def left_behind(tx: Transaction, holder: Holder) -> list[WorkKey]:
     return [WorkKey(row.session_id, row.ordinal) for row in dead]
 
 
-def overdue(tx: Transaction, limit: int = _PAGE, *, grace: timedelta = GRACE) -> list[WorkKey]:
+def overdue(
+    tx: Transaction, limit: int = _PAGE, *, grace: timedelta = GRACE, among: Sequence[WorkKey] | None = None
+) -> list[WorkKey]:
     """Name work that should be moving and is not: neither parked nor claimed, and still for longer than the grace.
+
+    With `among`, only these units are looked at.
 
     Each naming doubles the grace for that unit, so a queue that is merely long does not fill with repeats. The caller
     must drive what is named. Rows that somebody is writing at this moment are moving, so they are passed over.
@@ -354,9 +307,11 @@ def overdue(tx: Transaction, limit: int = _PAGE, *, grace: timedelta = GRACE) ->
         *[(table.c.drives == count, (grace * 2**count).total_seconds()) for count in range(_MOST_DRIVES)],
         else_=(grace * 2**_MOST_DRIVES).total_seconds(),
     )
+    query = sa.select(table.c.session_id, table.c.ordinal)
+    if among is not None:
+        query = query.where(sa.tuple_(table.c.session_id, table.c.ordinal).in_([tuple(key) for key in among]))
     rows = tx.rows(
-        sa.select(table.c.session_id, table.c.ordinal)
-        .where(
+        query.where(
             table.c.step.in_(_OPEN),
             table.c.moved_at <= tx.now - grace,
             sa.not_(table.c.parked),

@@ -117,13 +117,18 @@ class ObjectLock(Strict):
 
 
 class Repository(Strict):
-    """One registered repository: an S3 prefix, its key, and the role by which workers of other accounts reach it."""
+    """One registered repository: an S3 prefix, its key, and the role by which workers of other accounts reach it.
+
+    `reader` is the role by which the control plane reads what restore points there are, and no block of them; None:
+    its own identity.
+    """
 
     name: Name
     url: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9.-]{3,63}(/.*)?$")]
     region: Region
     account: AccountId
     role: RoleArn | None = None
+    reader: RoleArn | None = None
     key: KeyRef
     archive: ArchiveRef | None = None
     object_lock: ObjectLock | None = None

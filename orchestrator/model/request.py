@@ -68,12 +68,9 @@ class Retry(Strict):
     delay: int = Field(default=60, ge=0, le=86_400)
 
 
-class SessionRequest(Strict):
-    """A request to run one operation over resources. `source` and `id` are the idempotency key."""
+class Undertaking(Strict):
+    """What is to be done, and to which resources: the part that requests and policies share."""
 
-    schema_version: Literal[1] = 1
-    source: Identifier
-    id: Identifier
     operation: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     mode: DeploymentMode | None = None
     resources: tuple[ResourceSelector, ...] = ()
@@ -82,7 +79,6 @@ class SessionRequest(Strict):
     repository: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     retry: Retry = Retry()
-    reply_to: str | None = None
 
     @model_validator(mode="after")
     def _selects_something(self, info: ValidationInfo) -> Self:
@@ -97,6 +93,15 @@ class SessionRequest(Strict):
                 raise ValueError(f"resource {'/'.join(key)} is named twice")
             seen.add(key)
         return self
+
+
+class SessionRequest(Undertaking):
+    """A request to run one operation over resources. `source` and `id` are the idempotency key."""
+
+    schema_version: Literal[1] = 1
+    source: Identifier
+    id: Identifier
+    reply_to: str | None = None
 
     def digest(self) -> str:
         """Return a SHA-256 of the request's meaning: equal for the same request, however it was written."""

@@ -110,21 +110,20 @@ class Resolution:
         """Those that fell out."""
         return tuple(one for one in self.candidates if not one.fits)
 
-    @property
-    def refusal(self) -> NoNetwork:
-        """The error to raise when none fits."""
-        return NoNetwork(self)
+    def refusal(self, where: str) -> NoNetwork:
+        """Return the error to raise when none fits; `where` names account and Region."""
+        return NoNetwork(self, where)
 
 
 class NoNetwork(Refused):
     """No candidate fits; `resolution` holds each with why it fell out."""
 
-    def __init__(self, resolution: Resolution) -> None:
+    def __init__(self, resolution: Resolution, where: str) -> None:
         """Word it."""
         problems = [problem for one in resolution.rejected for problem in one.problems]
         remedies = list(dict.fromkeys(problem.remedy for problem in problems))
         super().__init__(
-            f"no subnet fits the worker: {worded(resolution.rejected) or resolution.nothing}",
+            f"no subnet of {where} fits the worker: {worded(resolution.rejected) or resolution.nothing}",
             field="workerConfigurations",
             remedy=_sentence(remedies) if remedies else "Name subnets in the account's worker configuration",
         )

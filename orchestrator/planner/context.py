@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.errors import Refused
 from orchestrator.model.account import Account, Registry, Repository
@@ -11,11 +11,15 @@ from orchestrator.model.plan import Access
 from orchestrator.model.request import SessionRequest
 from orchestrator.model.status import DeploymentMode
 from orchestrator.operations import CATALOGUE
+from orchestrator.planner.place import Place
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What planning knows: the request, its mode, the registry, and the install's own values."""
+    """What planning knows: the request, its mode, the registry, and the install's own values.
+
+    `places` holds what was read of each account and Region that workers are to stand in; whoever reads fills it.
+    """
 
     request: SessionRequest
     mode: DeploymentMode
@@ -23,6 +27,8 @@ class Context:
     install: str
     home_account: str
     worker_image: str | None = None
+    control_region: str | None = None
+    places: dict[tuple[str, str], Place] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def operation(self) -> Operation:

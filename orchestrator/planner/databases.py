@@ -6,9 +6,11 @@ from orchestrator.errors import Refused
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.model.options import DatabaseBackupOptions, DatabaseRestoreOptions
 from orchestrator.model.plan import Access, ResourcePlan
+from orchestrator.network import Peer
 from orchestrator.planner.context import Context
+from orchestrator.planner.place import Site
 from orchestrator.planner.recorded import RDS, is_good, size_of, source_of, usable
-from orchestrator.planner.worker import GIB, Site, WorkerProfile, staff
+from orchestrator.planner.worker import GIB, WorkerProfile, staff
 from orchestrator.ports import DatabaseView
 
 _POSTGRES = "postgres"
@@ -115,7 +117,7 @@ def _usable(database: DatabaseView | None, operation: Access, resource_id: str, 
 
 def _site(database: DatabaseView) -> Site:
     """Return where the worker stands: any zone of the VPC. Its job opens security groups and closes them."""
-    return Site(vpc=database.vpc, peers=((f"DB instance {database.id}", database.port, ()),))
+    return Site(vpc=database.vpc, peers=(Peer(f"DB instance {database.id}", database.port),))
 
 
 def _described(database: DatabaseView) -> dict[str, object]:

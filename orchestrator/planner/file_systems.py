@@ -5,8 +5,10 @@ from __future__ import annotations
 from orchestrator.errors import Refused
 from orchestrator.model.options import IndexOptions
 from orchestrator.model.plan import Access, ResourcePlan
+from orchestrator.network import Peer
 from orchestrator.planner.context import Context
-from orchestrator.planner.worker import Site, WorkerProfile, staff
+from orchestrator.planner.place import Site
+from orchestrator.planner.worker import WorkerProfile, staff
 from orchestrator.ports import FileSystemView, MountTargetView
 
 _READY = "available"
@@ -58,7 +60,7 @@ def _site(name: str, targets: tuple[MountTargetView, ...]) -> Site:
     """Return where the worker stands: the VPC of the mount targets, a zone of one of them."""
     zones = tuple(sorted({one.availability_zone for one in targets}))
     groups = tuple(sorted({group for one in targets for group in one.security_groups}))
-    return Site(vpc=targets[0].vpc, zones=zones, peers=((f"file system {name}", _NFS, groups),))
+    return Site(vpc=targets[0].vpc, zones=zones, peers=(Peer(f"file system {name}", _NFS, groups),))
 
 
 def _described(target: MountTargetView) -> dict[str, object]:

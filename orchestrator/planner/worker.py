@@ -11,6 +11,7 @@ from orchestrator.model.catalogue import Purpose, Row
 from orchestrator.model.plan import Access, WorkerPlan
 from orchestrator.model.status import DeploymentMode
 from orchestrator.planner.context import Context, deployment_role, repository_role, role_of
+from orchestrator.planner.place import ANYWHERE, Site, requirement, settle
 
 GIB = 2**30
 
@@ -27,18 +28,6 @@ class Staffing:
     repository_role: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """What a resource asks of the place of its worker: its VPC, zones, and peers in it as (name, port, groups)."""
-
-    vpc: str | None = None
-    zones: tuple[str, ...] = ()
-    peers: tuple[tuple[str, int, tuple[str, ...]], ...] = ()
-
-
-ANYWHERE = Site()
-
-
 def staff(
     context: Context,
     row: Row,
@@ -52,47 +41,58 @@ def staff(
 
     `profile` holds the pre-configured role of production mode. `size` in bytes decides the instance types.
     """
-    repository = context.repository()
-    deployment = row.deployment(context.mode)
-    region = repository.region if row.place.is_of_repository else operation.region
-    if context.mode is DeploymentMode.PRODUCTION:
-        account = context.account(operation.account)
-        if profile is None:
-            raise Refused(
-                f"account {account.name} has no {deployment.attached} role in an instance profile",
-                field=f"roles.{deployment.attached}",
-                remedy="Put the role into an instance profile and register it",
-            )
-        plan = WorkerPlan(
-            access=operation,
-            instance_types=row.instance_types(size),
-            image=placement.image(account, context.worker_image),
-            configuration=_network(account, region, site),
-            profile=profile[0],
-            role=profile[1],
+    repository, attached = context.repository(), row.deployment(context.mode).attached
+    access = worker_access(context, row, operation)
+    account = context.account(access.account)
+    if context.mode is DeploymentMode.PRODUCTION and profile is None:
+        raise Refused(
+            f"account {account.name} has no {attached} role in an instance profile",
+            field=f"roles.{attached}",
+            remedy="Put the role into an instance profile and register it",
         )
-        return Staffing(worker=plan, data_role=None, repository_role=repository_role(repository, account.id))
-    account = context.backup_account()
+    configuration, types = _where(context, account, access.region, row.instance_types(size), site)
     is_elsewhere = row.own is not Purpose.DEPLOYMENT and account.id != operation.account
-    plan = WorkerPlan(
-        access=Access(account=account.id, region=region, role=deployment_role(context, account)),
-        instance_types=row.instance_types(size),
-        image=placement.image(account, context.worker_image),
-        configuration=_network(account, region, site),
-    )
     return Staffing(
-        worker=plan,
+        worker=WorkerPlan(
+            access=access,
+            instance_types=types,
+            image=placement.image(account, context.worker_image),
+            configuration=configuration,
+            profile=None if profile is None else profile[0],
+            role=None if profile is None else profile[1],
+        ),
         data_role=role_of(context.account(operation.account), "data") if is_elsewhere else None,
         repository_role=repository_role(repository, account.id),
     )
 
 
-def _network(account: Account, region: str, site: Site) -> WorkerConfiguration:
-    found = placement.configuration(account, region)
-    if site.vpc is not None and found.vpc not in (None, site.vpc):
-        raise Refused(
-            f"the workers of account {account.name} stand in {found.vpc}, the resource is in {site.vpc}",
-            field="workerConfigurations",
-            remedy=f"Add subnets of {site.vpc} to the worker configuration of {region}",
-        )
-    return found
+def types_of(row: Row) -> list[str]:
+    """List every instance type that a worker of the row may have, whatever its size."""
+    return sorted({kind for size in row.sizes for kind in size.types})
+
+
+def worker_access(context: Context, row: Row, operation: Access) -> Access:
+    """Return who launches the worker of a resource, and in which account and Region. Raises `Refused`."""
+    region = context.repository().region if row.place.is_of_repository else operation.region
+    if context.mode is DeploymentMode.PRODUCTION:
+        return operation.model_copy(update={"region": region})
+    account = context.backup_account()
+    return Access(account=account.id, region=region, role=deployment_role(context, account))
+
+
+def _where(
+    context: Context, account: Account, region: str, types: tuple[str, ...], site: Site
+) -> tuple[WorkerConfiguration, tuple[str, ...]]:
+    """Return where the worker stands and its types, by what was read of the place; unread, by the registry alone."""
+    place = context.places.get((account.id, region))
+    if place is None:
+        return placement.configuration(account, region), types
+    wanted = requirement(
+        account,
+        region,
+        context.mode,
+        control_region=context.control_region or region,
+        repository_region=context.repository().region,
+        site=site,
+    )
+    return settle(place, account, wanted, types)

@@ -67,7 +67,8 @@ def _problems(tx: Transaction, policy: Policy, *, is_alone: bool) -> list[Refuse
 
 def _applied(tx: Transaction, policy: Policy, by: str | None, *, dry_run: bool) -> Applied:
     next_at = None if policy.schedule is None else coming(policy.schedule, policy.name, tx.now)
-    document = policy.model_dump(mode="json", by_alias=True, exclude_none=True)
+    # As it was written: a later version's new fields shall not make every policy a changed one.
+    document = policy.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if dry_run:
         known = schedules.find(tx, policy.name)
         change = "added" if known is None else "unchanged" if known.document == document else "changed"

@@ -11,8 +11,8 @@ from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from orchestrator.model.account import SecretRef
-from orchestrator.model.request import RequestRoles, ResourceSelector, Retry, Strict, TagSelector, read_strict
-from orchestrator.model.status import DeploymentMode, SessionStatus
+from orchestrator.model.request import Strict, Undertaking, read_strict
+from orchestrator.model.status import SessionStatus
 from orchestrator.operations import CATALOGUE
 
 #: Sessions of a policy have this source; their ids are the moments of their ticks.
@@ -181,32 +181,18 @@ class Notification(Strict):
         return value
 
 
-class Policy(Strict):
+class Policy(Undertaking):
     """A policy; without a `schedule` it runs by hand alone.
 
     Where two policies want a resource at a time, the one of the higher `priority` has it.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    operation: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    mode: DeploymentMode | None = None
-    resources: tuple[ResourceSelector, ...] = ()
-    select: tuple[TagSelector, ...] = ()
-    roles: RequestRoles = RequestRoles()
-    repository: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-    retry: Retry = Retry()
     priority: int = Field(default=0, ge=-1000, le=1000)
     schedule: Schedule | None = None
     retention: Retention | None = None
     then: tuple[FollowUp, ...] = ()
     notify: tuple[Notification, ...] = ()
-
-    @model_validator(mode="after")
-    def _selects_something(self) -> Self:
-        if not self.resources and not self.select:
-            raise ValueError("resources or select must name at least one resource")
-        return self
 
     def request(self, run: str) -> dict[str, Any]:
         """Return the session request of one run; `run` makes it one session, however often it is asked for."""

@@ -14,7 +14,7 @@ import structlog
 
 from agent.protocol import format_time
 from orchestrator import submission
-from orchestrator.errors import Conflict, Refused
+from orchestrator.errors import Conflict, LedgerUnavailable, Refused
 from orchestrator.ledger import pausing, schedules
 from orchestrator.ledger.schedules import Entry
 from orchestrator.ledger.store import Ledger, Transaction
@@ -44,7 +44,14 @@ def tick(ledger: Ledger, *, dispatch: Dispatch) -> int:
 
 
 def _look(ledger: Ledger, dispatch: Dispatch, name: str) -> bool:
-    accepted = ledger.run(partial(_advance, name=name))
+    try:
+        accepted = ledger.run(partial(_advance, name=name))
+    except LedgerUnavailable:
+        raise
+    except Exception:
+        # A mistake of ours that one policy meets must not hold up the others; it is looked at again in a second.
+        log.exception("policy could not be looked at", policy=name)
+        return False
     if accepted is None:
         return False
     submission.publish(accepted, dispatch=dispatch)

@@ -16,6 +16,7 @@ from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.model.status import DeploymentMode, Step
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
 from orchestrator.services import Services
+from orchestrator.statements import Document
 from orchestrator.steps.view import View, look, repository
 
 #: How long making a role may take before somebody else may try; it is six IAM calls.
@@ -191,7 +192,7 @@ def _note_refusal(tx: Transaction, session: str, name: str, refused: Permanent) 
         )
 
 
-def _policy(services: Services, view: View, role: TemporaryRole, others: list[sessions.Resource]) -> policies.Document:
+def _policy(services: Services, view: View, role: TemporaryRole, others: list[sessions.Resource]) -> Document:
     kept = repository(services, view)
     url = urlsplit(kept.url)
     plans = [one.plan for one in others if one.plan is not None]

@@ -23,8 +23,9 @@ import structlog
 from agent.protocol import format_time
 from orchestrator import retry
 from orchestrator.errors import CloudError, Fenced, LedgerContended, LedgerUnavailable, Retryable, Throttled
-from orchestrator.ledger import journal, sessions, work
+from orchestrator.ledger import sessions, settling, work
 from orchestrator.ledger.holders import Holder
+from orchestrator.ledger.settling import Shown
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.ledger.work import Refusal, Settled
 from orchestrator.model.status import ResourceStatus, Step
@@ -68,7 +69,10 @@ def carry_out(
             return Carried(verdict=verdict, words=f"repeat: {held.value}")
         try:
             outcome = _poison(held) or _answer(services, steps[step], held)
-            settled = ledger.run(lambda tx, held=held, outcome=outcome: _end(tx, held, outcome))  # type: ignore[misc]
+            settled = ledger.run(
+                lambda tx, held=held, outcome=outcome: _end(tx, held, outcome),  # type: ignore[misc]
+                single=settling.at_once(ledger.engine) and not isinstance(outcome, Again),
+            )
         except Fenced:
             return Carried(verdict=Verdict.STAND, words="repeat: taken over")
         if settled is Settled.MOVED:
@@ -80,17 +84,12 @@ def carry_out(
 
 
 def _begin(tx: Transaction, key: WorkKey, step: Step, attempt: int, holder: Holder | None) -> Claim | Refusal:
-    """Claim the step: one statement. The status that shows it stands alone and may come a moment later."""
-    held = work.claim(tx, key, step, attempt, holder=holder)
-    if isinstance(held, Claim) and held.tries == 1 and step is Step.ASSUME_ROLE:
-        sessions.move_resource(tx, key, ResourceStatus.ASSUMING_ROLE)
-    return held
+    shows = ResourceStatus.ASSUMING_ROLE if step is Step.ASSUME_ROLE else None
+    return work.claim(tx, key, step, attempt, holder=holder, shows=shows)
 
 
 def _end(tx: Transaction, held: Claim, outcome: Outcome) -> Settled:
-    settled = work.settle(tx, held, outcome)
-    _write_down(tx, held, outcome)
-    return settled
+    return settling.settle(tx, held, outcome, _shown(tx, held, outcome))
 
 
 def _poison(held: Claim) -> Failed | None:
@@ -139,45 +138,42 @@ def _is_given_up(now: datetime, held: Claim, error: Retryable) -> bool:
     return retry.CLOUD.is_over(held.tries)
 
 
-def _write_down(tx: Transaction, held: Claim, outcome: Outcome) -> None:
-    key = held.key
-    if key.ordinal == SESSION:
-        if isinstance(outcome, Park) and outcome.reason:
-            journal.write(tx, key.session, f"{held.step}: {outcome.reason}", level="warning")
-    elif isinstance(outcome, Park):
-        _note_waiting(tx, held, outcome)
-    elif isinstance(outcome, Again):
-        _begin_again(tx, key, outcome)
-    elif isinstance(outcome, Failed):
+def _shown(tx: Transaction, held: Claim, outcome: Outcome) -> Shown:
+    """Return what people see of an answer. Only the next attempt has to look first at what there was."""
+    if held.key.ordinal == SESSION:
+        reason = outcome.reason if isinstance(outcome, Park) else None
+        return Shown(line=f"{held.step}: {reason}", level="warning") if reason else Shown()
+    if isinstance(outcome, Park):
+        return _waiting(held, outcome)
+    if isinstance(outcome, Again):
+        return _next_attempt(tx, held.key, outcome)
+    if isinstance(outcome, Failed):
         ended = {"outcome": "failed", "reason": outcome.reason[:2000], "remedy": outcome.remedy[:2000]}
-        sessions.move_resource(tx, key, ResourceStatus.TEARING_DOWN, **ended)
-        journal.write(tx, key.session, f"failed: {outcome.reason}", ordinal=key.ordinal, level="error")
-    elif isinstance(outcome, Stopped):
-        sessions.move_resource(tx, key, ResourceStatus.TEARING_DOWN, outcome="stopped", reason=outcome.reason)
-        journal.write(tx, key.session, outcome.reason, ordinal=key.ordinal)
-    elif outcome.status is not None:
-        forgotten = {"reason": None} if outcome.status is ResourceStatus.SUCCESS else {}
-        sessions.move_resource(tx, key, outcome.status, **forgotten)
-        journal.write(tx, key.session, f"ended: {outcome.status}", ordinal=key.ordinal)
-    elif held.step is Step.RUN_JOB:
-        sessions.move_resource(tx, key, ResourceStatus.TEARING_DOWN)
-    elif held.signals and held.step in (Step.ASSUME_ROLE, Step.LAUNCH_WORKER):
-        # What it waited for is over; a reason that stays would be read as a failure.
-        sessions.remember(tx, key, reason=None)
-
-
-def _note_waiting(tx: Transaction, held: Claim, outcome: Park) -> None:
-    key = held.key
-    if held.step is not Step.TEARDOWN:
-        # The reason shown while a teardown waits is the one with which the job ended.
-        sessions.remember(tx, key, reason=outcome.reason)
+        return Shown(
+            resource={"status": ResourceStatus.TEARING_DOWN, **ended}, line=f"failed: {outcome.reason}", level="error"
+        )
+    if isinstance(outcome, Stopped):
+        ended = {"outcome": "stopped", "reason": outcome.reason}
+        return Shown(resource={"status": ResourceStatus.TEARING_DOWN, **ended}, line=outcome.reason)
     if outcome.status is not None:
-        sessions.move_resource(tx, key, outcome.status)
-    if outcome.reason:
-        journal.write(tx, key.session, f"waiting: {outcome.reason}", ordinal=key.ordinal)
+        forgotten = {"reason": None} if outcome.status is ResourceStatus.SUCCESS else {}
+        return Shown(resource={"status": outcome.status, **forgotten}, line=f"ended: {outcome.status}")
+    if held.step is Step.RUN_JOB:
+        return Shown(resource={"status": ResourceStatus.TEARING_DOWN})
+    if held.signals and held.step in (Step.ASSUME_ROLE, Step.LAUNCH_WORKER):
+        # What it waited for is over; a reason that stays would be read as a failure.
+        return Shown(resource={"reason": None})
+    return Shown()
 
 
-def _begin_again(tx: Transaction, key: WorkKey, outcome: Again) -> None:
+def _waiting(held: Claim, outcome: Park) -> Shown:
+    # The reason shown while a teardown waits is the one with which the job ended.
+    reason = {} if held.step is Step.TEARDOWN else {"reason": outcome.reason}
+    status = {} if outcome.status is None else {"status": outcome.status}
+    return Shown(resource={**reason, **status}, line=f"waiting: {outcome.reason}" if outcome.reason else None)
+
+
+def _next_attempt(tx: Transaction, key: WorkKey, outcome: Again) -> Shown:
     """Let a resource forget its attempt, except for how it ended."""
     found = sessions.resource(tx, key)
     ended = {
@@ -189,20 +185,18 @@ def _begin_again(tx: Transaction, key: WorkKey, outcome: Again) -> None:
         "nextAt": format_time(outcome.at),
     }
     earlier = [*found.state.get("earlier", []), {name: value for name, value in ended.items() if value is not None}]
-    sessions.move_resource(
-        tx,
-        key,
-        ResourceStatus.PENDING,
-        attempt=found.attempt + 1,
-        state={"earlier": earlier},
-        outcome=None,
-        result=None,
-        instance_id=None,
-        done=0,
-        reason=f"attempt {found.attempt} failed: {found.reason}"[:2000],
-        remedy=None,
-    )
-    journal.write(tx, key.session, f"next attempt at {format_time(outcome.at)}", ordinal=key.ordinal, level="warning")
+    fresh = {
+        "status": ResourceStatus.PENDING,
+        "attempt": found.attempt + 1,
+        "state": {"earlier": earlier},
+        "outcome": None,
+        "result": None,
+        "instance_id": None,
+        "done": 0,
+        "reason": f"attempt {found.attempt} failed: {found.reason}"[:2000],
+        "remedy": None,
+    }
+    return Shown(resource=fresh, line=f"next attempt at {format_time(outcome.at)}", level="warning")
 
 
 def _words(outcome: Outcome) -> str:

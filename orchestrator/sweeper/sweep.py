@@ -118,7 +118,7 @@ def _distrust(services: Services, *, adopt: bool, is_empty: bool) -> str | None:
             "the cloud holds things of this install and no ledger has swept it yet: look, then `daywork sweep --adopt`"
         )
     if theirs is None or theirs.name != own.name:
-        return "another ledger has swept this cloud: this one is new. Look, then `daywork sweep --adopt`"
+        return "another ledger has swept this cloud: this one is new or restored. Look, then `daywork sweep --adopt`"
     if theirs.passes > own.passes:
         return "this ledger is older than what the cloud remembers: it was restored. Look, then `daywork sweep --adopt`"
     return None

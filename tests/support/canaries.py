@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 import re
 import urllib.error
@@ -18,8 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis
+import zstandard
+from sqlalchemy.engine import make_url
 
 from config.settings import Settings
+from orchestrator.ledger import dump
 from support.stack import Stack
 
 #: A key id of assumed credentials, and a session token (of this cloud, and of AWS).
@@ -50,6 +54,8 @@ def known_secrets(stack: Stack, settings: Settings) -> Mapping[str, bytes]:
         "administrators' token": (directory / "cloud" / "admin-token").read_text().strip(),
         "broker's password": settings.broker_url.split(":")[2].split("@")[0],
     }
+    if isinstance(password := make_url(settings.ledger_url).password, str):
+        secrets["ledger's password"] = password
     for path in (directory / "external-ids").glob("*"):
         secrets[f"external id of {path.name}"] = path.read_text().strip()
     if any(len(secret) < 16 for secret in secrets.values()):
@@ -66,9 +72,17 @@ def places(stack: Stack, settings: Settings, *, flower: bool) -> Iterator[tuple[
     for pattern in ("ledger.sqlite3*", "stack.json", "env.json", "logs/*", "cloud/console/*", "valkey/appendonlydir/*"):
         for path in sorted(directory.glob(pattern)):
             yield str(path.relative_to(directory)), path.read_bytes()
+    if not settings.ledger_url.startswith("sqlite"):
+        yield "the ledger's rows", _rows(stack)
     yield from _broker(settings)
     if flower:
         yield from _flower(stack)
+
+
+def _rows(stack: Stack) -> bytes:
+    file = io.BytesIO()
+    dump.write(stack.ledger, file, install="canaries")
+    return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(file.getvalue())).read()
 
 
 def processes(stack: Stack) -> list[int]:

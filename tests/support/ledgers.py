@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.ledger import sessions, work
+from orchestrator.ledger import sessions, settling, work
 from orchestrator.ledger.migrate import upgrade
 from orchestrator.ledger.store import Ledger, make_engine
 from orchestrator.model.request import SessionRequest
@@ -141,7 +141,7 @@ def under_way(ledger: Ledger, count: int, *, name: str = "nightly") -> str:
         held = work.claim(tx, key, Step.START, 1)
         assert isinstance(held, Claim)
         work.enrol(tx, session, range(count), Step.ASSUME_ROLE)
-        work.settle(tx, held, Done())
+        settling.settle(tx, held, Done())
     return session
 
 
@@ -156,4 +156,4 @@ def claimed(ledger: Ledger, key: WorkKey, step: Step = Step.ASSUME_ROLE, attempt
 def settled(ledger: Ledger, held: Claim, outcome: Outcome) -> work.Settled:
     """Settle a claim."""
     with ledger.write() as tx:
-        return work.settle(tx, held, outcome)
+        return settling.settle(tx, held, outcome)

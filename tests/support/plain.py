@@ -88,9 +88,9 @@ STEPS = {
 }
 
 
-def plain_services(settings: Any, make_dispatch: Any) -> Services:
-    """Services with a ledger and no cloud."""
-    ledger = Ledger(make_engine(settings.ledger_url), SystemClock())
+def plain_services(settings: Any, make_dispatch: Any, *, ledger: Ledger | None = None) -> Services:
+    """Services with a ledger - that of the settings, or this one - and no cloud."""
+    ledger = ledger or Ledger(make_engine(settings.ledger_url), SystemClock())
     install = Install(
         id="plain", control_bucket="none", control_region="eu-west-1", report_queue="none", home_account="0" * 12
     )

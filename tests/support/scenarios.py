@@ -12,7 +12,7 @@ from support.stage import Stage
 #: Backups and restores in both modes.
 SCENARIOS: Final = ("backup-backup", "production-backup", "backup-restore", "production-restore")
 
-_PREPARING: Final = ("check", "instances")
+_PREPARING: Final = ("check", "instances", "network", "offered")
 _SNAPSHOTS: Final = ("make_snapshots", "snapshots")
 _TEMPORARY: Final = ("create_role", "put_role_policy", "create_profile", "add_role_to_profile")
 _WORKING: Final = ("launch", "give")
@@ -24,7 +24,7 @@ _FORGETTING: Final = (
     "delete_role",
     "temporary_names",
 )
-_FILLING: Final = ("check", "start_snapshot", "make_volume", "volumes", "snapshots")
+_FILLING: Final = ("check", "network", "offered", "start_snapshot", "make_volume", "volumes", "snapshots")
 
 #: Every call that each of them makes; `tests/faults/orchestrator/test_calls.py` holds the list against the truth.
 CALLS: Final[dict[str, tuple[str, ...]]] = {

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from config.settings import load_settings
 from console.demo.eye import Eye, Leftover
 from orchestrator.bootstrap import SystemClock
 from orchestrator.ledger import sessions
@@ -71,7 +72,8 @@ class Stack:
     @cached_property
     def ledger(self) -> Ledger:
         """The stack's ledger itself: looking often through the command would cost more than what is looked at."""
-        return Ledger(make_engine(f"sqlite:///{self.directory / 'ledger.sqlite3'}"), SystemClock())
+        settings = load_settings(default=self.directory / "daywork.toml")
+        return Ledger(make_engine(settings.ledger_url), SystemClock())
 
     def statuses(self, session: str) -> set[str]:
         """Return the statuses that a session's resources show now."""

@@ -8,18 +8,20 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from support.clock import FakeClock
 from support.ledgers import claimed, settled, submit
 
 from orchestrator.errors import Conflict, NotFound, Refused
-from orchestrator.ledger import pausing, registry, schedules, sessions, work
+from orchestrator.ledger import pausing, registry, schedules, schema, sessions, work
 from orchestrator.ledger.store import Ledger
 from orchestrator.model.account import Registry
 from orchestrator.model.status import SessionStatus, Step
 from orchestrator.model.work import SESSION, Park, WorkKey
 from orchestrator.scheduler import asking
-from orchestrator.scheduler.policy import read_policy
+from orchestrator.scheduler.policy import Schedule, read_policy
 from orchestrator.scheduler.tick import tick
+from orchestrator.scheduler.ticks import Followed, follow
 
 HOUR = timedelta(hours=1)
 
@@ -315,6 +317,33 @@ def test_a_policy_that_is_refused_says_so_and_goes_on(ledger: Ledger, clock: Fak
     assert entry.note is not None
     assert "eu-west-1" in entry.note
     assert entry.next_at == clock.now() + HOUR
+
+
+def test_a_policy_that_cannot_be_looked_at_does_not_hold_up_the_others(
+    ledger: Ledger, clock: FakeClock, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that this version cannot read is not looked at again; one that meets a mistake of ours is, in a second."""
+    apply(ledger, policy(), {**policy(), "name": "later"}, {**policy(), "name": "unlucky"})
+    with ledger.write() as tx:
+        values = {**schedules.get(tx, "later").document, "colour": "red"}
+        tx.execute(sa.update(schema.schedules).where(schema.schedules.c.name == "later").values(document=values))
+    clock.pass_by(HOUR)
+    with monkeypatch.context() as patched:
+        patched.setattr("orchestrator.scheduler.tick.follow", _unlucky)
+        assert tick(ledger, dispatch=sent) == 1
+
+    assert tick(ledger, dispatch=sent) == 1
+    with ledger.read() as tx:
+        found = schedules.get(tx, "later")
+        assert {one.policy for one in sessions.recent(tx)} == {"nightly", "unlucky"}
+    assert found.next_at is None
+    assert "colour" in (found.note or "")
+
+
+def _unlucky(schedule: Schedule, name: str, *args: Any, **values: Any) -> Followed:
+    if name == "unlucky":
+        raise ZeroDivisionError
+    return follow(schedule, name, *args, **values)
 
 
 def test_the_coming_runs_are_listed(ledger: Ledger, clock: FakeClock) -> None:

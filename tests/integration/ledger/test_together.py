@@ -15,7 +15,7 @@ from support.clock import FakeClock
 from support.ledgers import claimed, request_of, settled, submit, under_way
 
 from orchestrator.errors import Conflict, DayworkError
-from orchestrator.ledger import batches, journal, launches, leases, registry, sessions, things, work
+from orchestrator.ledger import batches, journal, launches, leases, registry, sessions, settling, things, work
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.account import Registry
 from orchestrator.model.plan import Access
@@ -137,7 +137,7 @@ def test_parking_and_a_signal_at_the_same_moment_lose_nothing(ledger: Ledger, cl
 
         answers = together(
             ledger,
-            lambda tx, held=held: work.settle(tx, held, Park("worker", clock.now() + MINUTE)),  # type: ignore[misc]
+            lambda tx, held=held: settling.settle(tx, held, Park("worker", clock.now() + MINUTE)),  # type: ignore[misc]
             lambda tx, key=key: work.signal(tx, [key]),  # type: ignore[misc]
         )
 
@@ -192,7 +192,7 @@ def test_those_who_signal_many_and_those_who_settle_do_not_stop_each_other(ledge
             for key in mine:
                 held = work.claim(tx, key, Step.ASSUME_ROLE, 1)
                 if isinstance(held, Claim):
-                    work.settle(tx, held, Done())
+                    settling.settle(tx, held, Done())
 
         return go
 

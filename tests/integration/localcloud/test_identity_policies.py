@@ -32,6 +32,27 @@ def test_a_user_without_policies_may_do_nothing(cloud: LocalCloud) -> None:
     assert code(lambda: client("ebs").start_snapshot(VolumeSize=1)) == "AccessDeniedException"
 
 
+def test_services_without_rules_of_their_own_are_not_open(cloud: LocalCloud) -> None:
+    """Their calls demand their own action; some on the resource that they name."""
+    account = cloud.account()
+    nobody = cloud.user(account, "nobody-else")
+    reads = document(
+        {"Action": "rds:DescribeDBInstances", "Resource": f"arn:aws:rds:*:{account}:db:*"},
+        {
+            "Action": "elasticfilesystem:DescribeFileSystems",
+            "Resource": "arn:aws:elasticfilesystem:*:*:file-system/fs-1",
+        },
+    )
+    reader = cloud.user(account, "reads", reads)
+
+    assert code(lambda: cloud.client("rds", nobody).describe_db_instances()) == "AccessDenied"
+    assert code(lambda: cloud.client("efs", nobody).describe_file_systems()) == "AccessDeniedException"
+    assert code(lambda: cloud.client("sns", nobody).list_topics()) == "AccessDenied"
+    assert cloud.client("rds", reader).describe_db_instances()["DBInstances"] == []
+    assert code(lambda: cloud.client("efs", reader).describe_file_systems()) == "AccessDeniedException"
+    assert code(lambda: cloud.client("efs", reader).describe_file_systems(FileSystemId="fs-1")) == "FileSystemNotFound"
+
+
 def test_policies_come_inline_attached_and_from_groups(cloud: LocalCloud) -> None:
     """All of them count, and a denial in any of them wins."""
     account = cloud.account()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 from typing import Any
 
 import psutil
@@ -17,9 +18,10 @@ from orchestrator.ledger import schema, sessions, work
 from orchestrator.ledger.work import Place
 from orchestrator.model.status import RESOURCE_STEPS, ResourceStatus, SessionStatus, Step
 from orchestrator.model.work import SESSION, WorkKey
-from orchestrator.reconcile import reconcile
+from orchestrator.reconcile import find_lost, reconcile
 from tasks.canvas import publish, publish_session
 from tasks.ids import group_id
+from tasks.unacked import unacknowledged
 
 QUEUES = ("daywork.steps", "daywork.control", "daywork.periodic")
 
@@ -246,3 +248,30 @@ def test_a_ledger_that_is_away_holds_everything_up_and_loses_nothing(plain: Any)
     let_claims_run_out(plain)
     reconcile(plain.services)
     assert plain.wait_until_final(session) is SessionStatus.SUCCESS
+
+
+def test_a_message_in_dead_hands_is_missed_at_once(plain: Any) -> None:
+    """It is not given back for minutes, but its work is claimed by nobody: the ledger's row is driven again."""
+    session = submit(plain.services, 3)
+    start_by_hand(plain, session)
+    plain.app.backend.set_chord_size(group_id(session), 3)
+    publish_session(plain.app, plain.services.ledger, session)
+    with plain.app.connection_for_read() as connection:
+        taken = connection.SimpleQueue("daywork.steps").get(timeout=5)
+        wait_for(lambda: unacknowledged(plain.app) == [WorkKey(session, 0)], seconds=5)
+        assert unacknowledged(plain.app, since=timedelta(minutes=1)) == []
+        assert taken.headers["task"] == "worker.assume_role"
+        plain.start_worker()
+        assert plain.wait_until_final(session) is SessionStatus.SUCCESS
+
+
+def test_a_message_in_living_hands_is_left_to_them(plain: Any) -> None:
+    """Its work is claimed, or parked, or further on."""
+    session = submit(plain.services, 2)
+    places = start_by_hand(plain, session)
+    held = [place.key for place in places]
+    with plain.services.ledger.write() as tx:
+        work.claim(tx, held[0], Step.ASSUME_ROLE, 1)
+        tx.execute(schema.work.update().where(schema.work.c.ordinal == 1).values(parked=True))
+
+    assert find_lost(plain.services, held, grace=timedelta(0)) == 0

@@ -79,7 +79,7 @@ class FakeNetworks(_Premises):
     def offered(self, types: Sequence[str]) -> dict[str, frozenset[str]]:
         """See the port."""
         with self._call("offered"):
-            everywhere = frozenset(f"{self._access.region}{letter}" for letter in "abc")
+            everywhere = frozenset(self._world.subnets.values())
             return {one: frozenset(self._world.offers.get(one, everywhere)) for one in types}
 
 

@@ -43,6 +43,7 @@ DOCUMENTS = {
     "backup": policies.backup_role(install="test", worker_role_arn=WORKER),
     "restore": policies.restore_role(install="test", worker_role_arn=WORKER),
     "repository": policies.repository_role("repository", "main", KEY),
+    "repository reader": policies.repository_reader("repository", "main", KEY),
 }
 
 #: Calls that AWS lets nobody limit to a resource.
@@ -126,3 +127,24 @@ def test_trust_asks_for_the_external_id_and_workers_trust_ec2_alone() -> None:
 
     assert asked["Condition"] == {"StringEquals": {"sts:ExternalId": "an-id"}}
     assert policies.ec2_trust()["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
+
+
+@pytest.mark.parametrize(("prefix", "folder"), [("", ""), ("main", "main/"), ("/a/b/", "a/b/")])
+def test_a_repository_ends_at_its_own_prefix(prefix: str, folder: str) -> None:
+    """Neighbours whose names begin alike are not reached; leases are where the agent puts them."""
+    by_sid = {one["Sid"]: one for one in statements(policies.repository_role("bucket", prefix, KEY))}
+
+    assert by_sid["RepositoryObjects"]["Resource"] == [f"arn:aws:s3:::bucket/{folder}*"]
+    assert by_sid["RepositoryLeases"]["Resource"] == [f"arn:aws:s3:::bucket/{folder}lease/*"]
+    assert by_sid["RepositoryList"]["Condition"] == {"StringLike": {"s3:prefix": f"{folder}*"}}
+
+
+def test_whoever_reads_heads_reaches_no_block() -> None:
+    """Neither packs nor maps, nothing can be written, and the key opens and wraps nothing new."""
+    document = policies.repository_reader("bucket", "main", KEY)
+    read = next(one for one in statements(document) if one["Sid"] == "ReadHeads")
+
+    assert sorted({action for one in statements(document) for action in one["Action"]}) == [
+        "kms:Decrypt", "s3:GetObject", "s3:ListBucket",
+    ]  # fmt: skip
+    assert read["Resource"] == [f"arn:aws:s3:::bucket/main/{place}" for place in ("repo.json", "keys/*", "rp/*")]

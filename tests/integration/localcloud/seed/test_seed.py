@@ -52,8 +52,8 @@ def test_the_registry_document_is_valid_and_complete(seeded: dict[str, Any]) -> 
     assert (home.id, home.name, home.backup_account) == (HOME, "backup", True)
     assert (first.id, first.name, first.backup_account) == (FIRST, "production-a", False)
     assert first.external_id is not None
-    assert set(first.roles.named()) == {"backup", "restore", "worker", "data"}
-    assert set(home.roles.named()) == {"workerDeployment", "backup", "restore", "worker"}
+    assert set(first.roles.named()) == {"backup", "restore", "worker", "files", "data"}
+    assert set(home.roles.named()) == {"workerDeployment", "backup", "restore", "worker", "files"}
     assert [len(one.worker_configurations[0].subnets) for one in registry.accounts] == [2, 2]
     assert registry.repositories[0].role == f"arn:aws:iam::{HOME}:role/DayworkRepository"
 

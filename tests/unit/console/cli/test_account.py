@@ -107,6 +107,11 @@ SENSELESS: list[tuple[str, Callable[[dict[str, Any]], Any], list[str]]] = [
         lambda it: it["repositories"][0].update(role=f"arn:aws:iam::{A}:role/x"),
         ["repositories[0].role", HOME],
     ),
+    (
+        "a reading role of nobody",
+        lambda it: it["repositories"][0].update(reader="arn:aws:iam::999999999999:role/x"),
+        ["repositories[0].reader", "not registered"],
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.desk import REGION, Desk
+from support.desk import REGION, B, Desk
 
 import console.cli.start
 from orchestrator.ledger import pausing, registry, schedules, sessions
@@ -59,11 +59,23 @@ def test_the_contracts_policy_is_taken_and_what_is_only_kept_is_said(desk: Desk,
     with desk.ledger.read() as tx:
         entry = schedules.get(tx, "nightly")
     assert entry.document["then"] == [
-        {"operation": "ec2-retention", "on": []},
+        {"operation": "ec2-retention"},
         {"operation": "ec2-health-check", "on": ["sunday"]},
     ]
     assert entry.document["notify"] == [{"url": {"env": "OPS_WEBHOOK"}, "on": ["warning", "failed"]}]
     assert entry.applied_by
+
+
+def test_the_guides_policy_is_taken(desk: Desk, tmp_path: Path) -> None:
+    """What the operations guide shows can be copied from it."""
+    guide = (Path(__file__).parents[4] / "docs" / "operations-guide.md").read_text()
+    shown = guide.partition("## Policies")[2].partition("```yaml\n")[2].partition("```")[0]
+    desk.register({"accounts": [{"id": B, "name": "production-b", "regions": [REGION]}]})
+
+    said = desk.say("policy", "apply", "-f", written(tmp_path, shown), "-o", "json")
+
+    assert said.code == 0
+    assert said.document()["policies"][0]["notYetCarriedOut"] == ["retention", "then", "notify"]
 
 
 def test_applying_says_what_changed_and_keeps_every_version(applied: Desk, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
-from localcloud.seed.names import MOST_ACCOUNTS, WORKER, Place, production_accounts, role_arn
-from orchestrator import policies
+from localcloud.seed.accounts import Shared
+from localcloud.seed.names import MOST_ACCOUNTS, Place, production_accounts
+from orchestrator.rights.purposes import PURPOSES
+from orchestrator.statements import TRUST_LIMIT
 
 
 def test_accounts_are_told_apart_by_id_and_name() -> None:
@@ -23,10 +25,14 @@ def test_the_largest_seed_keeps_within_the_limits_of_policies() -> None:
     place = Place("a-name-of-24-characters-")
     accounts = [account for account, _ in production_accounts(MOST_ACCOUNTS - 1)]
 
-    trust = policies.workers_trust([(account, role_arn(account, WORKER)) for account in accounts])
-    queue = policies.report_queue(place.report_queue_arn, [place.account, *accounts])
-    bucket = policies.control_bucket(place.control_bucket, [place.account, *accounts])
+    facts = Shared(place, "arn:aws:iam::111111111111:user/control", "key", tuple(accounts)).facts(place.account)
 
-    assert len(json.dumps(trust, separators=(",", ":"))) <= policies.TRUST_LIMIT
+    trusting = PURPOSES["repository"].trust
+    assert trusting is not None
+    trust = trusting(facts)
+    queue = PURPOSES["report-queue"].policy(facts)
+    bucket = PURPOSES["control-bucket"].policy(facts)
+
+    assert len(json.dumps(trust, separators=(",", ":"))) <= TRUST_LIMIT
     assert len(queue["Statement"][0]["Principal"]["AWS"]) <= 50
     assert len(json.dumps(bucket)) <= 20 * 1024

@@ -132,7 +132,7 @@ def test_every_candidate_is_named_once_and_fits_or_says_why(network: Network, wa
     assert bool(names) != bool(answer.nothing)
     for one in answer.rejected:
         assert all(problem.text and problem.remedy for problem in one.problems)
-        assert one.subnet in answer.refusal.reason
+        assert one.subnet in answer.refusal("home").reason
 
 
 @examples

@@ -178,7 +178,7 @@ def test_a_region_without_a_default_vpc_says_so() -> None:
     answer = resolve(network(vpcs=(Vpc(id="vpc-1"),)), requirement(default_vpc=True))
 
     assert answer.candidates == ()
-    assert "there is no default VPC in eu-west-1" in str(answer.refusal)
+    assert "there is no default VPC in eu-west-1" in str(answer.refusal("home"))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_region_without_a_default_vpc_says_so() -> None:
 )
 def test_nothing_to_choose_from_is_said(asked: dict[str, Any], text: str) -> None:
     """The text names what was looked for."""
-    assert text in str(resolve(network(), requirement(**asked)).refusal)
+    assert text in str(resolve(network(), requirement(**asked)).refusal("home"))
 
 
 def test_subnets_and_groups_are_found_by_their_tags() -> None:
@@ -239,10 +239,11 @@ def test_the_refusal_names_every_candidate_with_its_reasons() -> None:
     )
     zones = ("eu-west-1a", "eu-west-1b")
 
-    refusal = resolve(found, requirement(zones=zones)).refusal
+    refusal = resolve(found, requirement(zones=zones)).refusal("home in eu-west-1")
 
     assert refusal.reason == (
-        "no subnet fits the worker: subnet-a (eu-west-1a), subnet-b (eu-west-1a): no free addresses; "
+        "no subnet of home in eu-west-1 fits the worker: "
+        "subnet-a (eu-west-1a), subnet-b (eu-west-1a): no free addresses; "
         "subnet-c (eu-west-1c): it is not in eu-west-1a or eu-west-1b"
     )
     assert refusal.remedy == (

@@ -1,0 +1,152 @@
+"""Reading what restore points a repository holds, with the agent's own reader of its format.
+
+Heads are read and nothing else: the role that does this may see neither packs nor maps, so whoever runs the control
+plane learns what there is to restore and no byte of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from agent.aws import Access
+from agent.protocol import ProtocolError, parse_time
+from agent.repository import repository as format_1
+from agent.repository.errors import Missing, Refused, RepositoryError, Unreachable, Unusable
+from agent.repository.head import Head
+from agent.repository.kms import Kms
+from agent.repository.layout import POINTS, Chain
+from agent.repository.s3 import open_s3
+from orchestrator import errors as orchestrator_errors
+from orchestrator.aws.credentials import Identities
+from orchestrator.aws.errors import translated
+from orchestrator.errors import AccessDenied, Ambiguous, CloudError, Permanent
+from orchestrator.importing import Found, Place, Unread
+from orchestrator.ledger.points import RestorePoint
+from orchestrator.model.account import Repository
+from orchestrator.model.plan import SourceVolume
+
+_AT_ONCE: Final = 16
+_GIB: Final = 1024**3
+#: rp/<account>/<region>/<resource>/<point>
+_PARTS: Final = 5
+
+
+class RepositoryShelf:
+    """`orchestrator.importing.Shelf` on a repository of the agent's format."""
+
+    def __init__(self, name: str, opened: format_1.Repository) -> None:
+        """Take the repository's registered name and the open repository."""
+        self._name = name
+        self._opened = opened
+
+    def places(self) -> Iterator[Place | Unread]:
+        """See the port."""
+        try:
+            for entry in self._opened.objects.list(POINTS):
+                parts = entry.key.split("/")
+                if len(parts) == _PARTS:
+                    yield Place(account=parts[1], region=parts[2], resource_id=parts[3], point=parts[4])
+                else:
+                    yield Unread(name=entry.key, reason="this is no place of a restore point")
+        except RepositoryError as error:
+            raise _as_cloud_error(self._name, error) from None
+
+    def read(self, places: Sequence[Place]) -> list[Found | Unread]:
+        """See the port."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            try:
+                answers = list(pool.map(self._read, places))
+            finally:
+                pool.shutdown(cancel_futures=True)
+        unusable = [one for one in answers if isinstance(one, Unusable)]
+        if unusable and len(unusable) == len(answers):
+            # None of many: that is the key and not a point.
+            raise _as_cloud_error(self._name, unusable[0])
+        return [
+            Unread(name=str(place), reason=str(one), remedy=one.remedy or "") if isinstance(one, Unusable) else one
+            for place, one in zip(places, answers, strict=True)
+        ]
+
+    def _read(self, place: Place) -> Found | Unread | Unusable:
+        try:
+            chain = Chain(account=place.account, region=place.region, resource=place.resource_id)
+            head = self._opened.point(chain, place.point)
+            return Found(point=_point(self._name, head), install=head.install)
+        except (Refused, Unreachable) as error:
+            raise _as_cloud_error(self._name, error) from None
+        except Unusable as error:
+            return error
+        except RepositoryError as error:
+            return Unread(name=str(place), reason=str(error), remedy=error.remedy or "")
+        except (ValidationError, ProtocolError, ValueError, KeyError, TypeError) as error:
+            return Unread(name=str(place), reason=f"its head cannot be understood ({type(error).__name__})")
+
+
+def open_shelf(identities: Identities, repository: Repository) -> RepositoryShelf:
+    """Open a registered repository through its reading role. Raises `CloudError`."""
+    role = repository.reader
+    with translated(f"take the reading role of repository {repository.name}"):
+        access = Access(
+            session=identities.session(role),
+            region=repository.region,
+            endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None,
+        )
+        access.keys()
+    try:
+        kms = Kms(access, repository.key.kms)
+        opened = format_1.open_repository(open_s3(repository.url, access), kms)
+    except RepositoryError as error:
+        raise _as_cloud_error(repository.name, error) from None
+    except (BotoCoreError, ClientError) as error:
+        raise Permanent(f"repository {repository.name}: {type(error).__name__}") from None
+    return RepositoryShelf(repository.name, opened)
+
+
+def _point(repository: str, head: Head) -> RestorePoint:
+    return RestorePoint(
+        id=head.point,
+        account=head.account,
+        region=head.region,
+        resource_id=head.resource,
+        repository=repository,
+        session=head.session,
+        kind=head.kind,
+        status="complete",
+        parent=head.parent,
+        created_at=parse_time(head.created_at).astimezone(UTC),
+        record={
+            "volumes": [_volume(one) for one in head.volumes],
+            "configuration": dict(head.configuration),
+            "consistency": head.consistency,
+            "figures": dict(head.figures),
+        },
+    )
+
+
+def _volume(volume: Any) -> dict[str, Any]:
+    """Return a volume as the ledger has it; what its attributes do not say is in the head itself."""
+    least = {
+        "volumeId": volume.volume_id,
+        "device": volume.device,
+        "sizeGib": -(-volume.size_bytes // _GIB),
+    }
+    checked = SourceVolume.model_validate({**least, **volume.attributes})
+    return checked.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _as_cloud_error(name: str, error: RepositoryError) -> CloudError:
+    if isinstance(error, Missing):
+        return orchestrator_errors.Missing(
+            f"repository {name}: nothing has been written there",
+            remedy="Correct the repository's url, if there should be something",
+        )
+    kinds: dict[type[RepositoryError], type[CloudError]] = {Refused: AccessDenied, Unreachable: Ambiguous}
+    kind = kinds.get(type(error), Permanent)
+    return kind(f"repository {name}: {error}", code=type(error).__name__, remedy=error.remedy or "")

@@ -1,0 +1,285 @@
+"""The purposes of roles, as one literal table: whom each role trusts, what it may do, how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from orchestrator import policies
+from orchestrator.errors import Refused
+from orchestrator.rights import reading
+from orchestrator.rights.facts import ROLE_NAMES, Facts
+from orchestrator.statements import Document, document
+
+
+class Kind(StrEnum):
+    """What a document is put on."""
+
+    ROLE = "a role"
+    ADDITION = "a further policy of a role"
+    BOUNDARY = "a managed policy, the permissions boundary of temporary roles"
+    BUCKET = "the policy of the control bucket"
+    QUEUE = "the policy of the report queue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purpose:
+    """One row. `key` is the role's name in the registry, None when it does not stand there.
+
+    `is_made_by_us`: the product makes such roles itself; the document is there to be read.
+    """
+
+    name: str
+    title: str
+    policy: Callable[[Facts], Document]
+    trust: Callable[[Facts], Document] | None = None
+    kind: Kind = Kind.ROLE
+    key: str | None = None
+    policy_name: str = "daywork"
+    has_profile: bool = False
+    is_made_by_us: bool = False
+
+    @property
+    def role_name(self) -> str | None:
+        """How the role is called unless the registry says otherwise."""
+        return ROLE_NAMES.get(self.key or "")
+
+
+def _operation_trust(facts: Facts) -> Document:
+    return policies.operation_trust(facts.control_plane, facts.external_id)
+
+
+def _ec2_trust(_: Facts) -> Document:
+    return policies.ec2_trust()
+
+
+def _files_trust(facts: Facts) -> Document:
+    return document(*_operation_trust(facts)["Statement"], *policies.ec2_trust()["Statement"])
+
+
+def _data_trust(facts: Facts) -> Document:
+    return policies.worker_trust(facts.home, facts.temporary_roles)
+
+
+def _repository_trust(facts: Facts) -> Document:
+    kept = facts.repository.account
+    patterns = [one for one in (*facts.workers, (facts.home, facts.temporary_roles)) if one[0] != kept]
+    return policies.workers_trust(patterns)
+
+
+def _data(facts: Facts) -> str | None:
+    """Return the account's data role; the backup account has none."""
+    return None if facts.is_home else facts.role("data")
+
+
+def _is_alone(facts: Facts, key: str, general: str) -> bool:
+    return facts.role(key) != facts.role(general)
+
+
+def _worker(facts: Facts) -> Document:
+    is_near = facts.repository.account == facts.account
+    return policies.worker_role(
+        install=facts.install,
+        control_bucket=facts.control_bucket,
+        report_queue_arn=facts.report_queue,
+        repository=facts.repository.place if is_near else None,
+        repository_role_arn=None if is_near else facts.repository.role,
+    )
+
+
+def _temporary(facts: Facts) -> Document:
+    return policies.temporary_role(
+        install=facts.install,
+        session=facts.session,
+        control_bucket=facts.control_bucket,
+        report_queue_arn=facts.report_queue,
+        repository=facts.repository.place if facts.repository.account == facts.home else None,
+        roles=facts.reached,
+    )
+
+
+def _boundary(facts: Facts) -> Document:
+    return policies.temporary_boundary(
+        install=facts.install,
+        control_bucket=facts.control_bucket,
+        report_queue_arn=facts.report_queue,
+        repositories=[facts.repository.place] if facts.repository.account == facts.home else [],
+        roles=facts.reached,
+    )
+
+
+_ROWS = (
+    Purpose(
+        name="control-plane",
+        title="the control plane's own identity: takes the registered roles, writes orders, reads reports",
+        key="controlPlane",
+        trust=_ec2_trust,
+        policy=lambda facts: policies.control_plane(
+            facts.assumed,
+            control_bucket=facts.control_bucket,
+            report_queue_arn=facts.report_queue,
+            own=facts.control_plane,
+        ),
+        has_profile=True,
+    ),
+    Purpose(
+        name="worker-deployment",
+        title="launches workers in the backup account; the only role that makes and removes roles",
+        key="workerDeployment",
+        trust=_operation_trust,
+        policy=lambda facts: policies.worker_deployment_role(
+            install=facts.install,
+            account=facts.account,
+            boundary=facts.boundary,
+            own=facts.role("workerDeployment"),
+            repository_role_arn=facts.roles.get("repository"),
+        ),
+    ),
+    Purpose(
+        name="temporary-worker",
+        title="a session's temporary role, which the worker deployment role makes and removes",
+        trust=_ec2_trust,
+        policy=_temporary,
+        has_profile=True,
+        is_made_by_us=True,
+    ),
+    Purpose(
+        name="temporary-boundary",
+        title="what no temporary role may ever exceed",
+        kind=Kind.BOUNDARY,
+        policy=_boundary,
+        policy_name="DayworkTemporaryRoles",
+    ),
+    Purpose(
+        name="worker",
+        title="workers in a production account",
+        key="worker",
+        trust=_ec2_trust,
+        policy=_worker,
+        has_profile=True,
+    ),
+    Purpose(
+        name="files",
+        title="restore of files from snapshots: deploys workers, which have the same role",
+        key="files",
+        trust=_files_trust,
+        policy=lambda facts: reading.files(own=facts.role("files")),
+        has_profile=True,
+    ),
+    Purpose(
+        name="backup-ec2",
+        title="backup of EC2 instances; deploys workers in production mode",
+        key="backup",
+        trust=_operation_trust,
+        policy=lambda facts: policies.backup_role(
+            install=facts.install,
+            worker_role_arn=facts.role("worker"),
+            own=facts.role("backup"),
+            data_role_arn=_data(facts),
+        ),
+    ),
+    Purpose(
+        name="backup-rds",
+        title="backup of RDS databases: what planning reads",
+        kind=Kind.ADDITION,
+        key="backupRds",
+        trust=_operation_trust,
+        policy=lambda facts: reading.databases(
+            "SeeDatabases",
+            worker_role_arn=facts.role("worker"),
+            own=facts.role("backupRds"),
+            is_alone=_is_alone(facts, "backupRds", "backup"),
+        ),
+        policy_name="daywork-rds",
+    ),
+    Purpose(
+        name="backup-efs",
+        title="indexing of EFS file systems: what planning reads",
+        kind=Kind.ADDITION,
+        key="backupEfs",
+        trust=_operation_trust,
+        policy=lambda facts: reading.file_systems(
+            worker_role_arn=facts.role("worker"),
+            own=facts.role("backupEfs"),
+            is_alone=_is_alone(facts, "backupEfs", "backup"),
+        ),
+        policy_name="daywork-efs",
+    ),
+    Purpose(
+        name="restore-ec2",
+        title="restore of EC2 volumes and instances; deploys workers in production mode",
+        key="restore",
+        trust=_operation_trust,
+        policy=lambda facts: policies.restore_role(
+            install=facts.install,
+            worker_role_arn=facts.role("worker"),
+            own=facts.role("restore"),
+            data_role_arn=_data(facts),
+        ),
+    ),
+    Purpose(
+        name="restore-rds",
+        title="restore of RDS databases: what planning reads",
+        kind=Kind.ADDITION,
+        key="restoreRds",
+        trust=_operation_trust,
+        policy=lambda facts: reading.databases(
+            "SeeTargets",
+            worker_role_arn=facts.role("worker"),
+            own=facts.role("restoreRds"),
+            is_alone=_is_alone(facts, "restoreRds", "restore"),
+        ),
+        policy_name="daywork-rds",
+    ),
+    Purpose(
+        name="data",
+        title="blocks of an account's snapshots, for workers of the backup account",
+        key="data",
+        trust=_data_trust,
+        policy=lambda facts: policies.data_role(facts.install),
+    ),
+    Purpose(
+        name="repository",
+        title="a repository, for workers of other accounts",
+        key="repository",
+        trust=_repository_trust,
+        policy=lambda facts: policies.repository_role(*facts.repository.place),
+    ),
+    Purpose(
+        name="repository-reader",
+        title="what restore points a repository holds, for the control plane; no block of them",
+        key="repositoryReader",
+        trust=_operation_trust,
+        policy=lambda facts: policies.repository_reader(*facts.repository.place),
+    ),
+    Purpose(
+        name="control-bucket",
+        title="lets workers of production accounts reach their own orders",
+        kind=Kind.BUCKET,
+        policy=lambda facts: policies.control_bucket(facts.control_bucket, _senders(facts)),
+    ),
+    Purpose(
+        name="report-queue",
+        title="lets workers of production accounts send reports",
+        kind=Kind.QUEUE,
+        policy=lambda facts: policies.report_queue(facts.report_queue, _senders(facts)),
+    ),
+)
+
+
+def _senders(facts: Facts) -> list[str]:
+    return sorted({facts.home} | {account for account, _ in facts.workers})
+
+
+PURPOSES: Final[Mapping[str, Purpose]] = MappingProxyType({row.name: row for row in _ROWS})
+
+
+def purpose(name: str) -> Purpose:
+    """Return a row. Raises `Refused` naming what there is."""
+    found = PURPOSES.get(name)
+    if found is None:
+        raise Refused("unknown purpose", field="--purpose", value=name, remedy=f"Known purposes: {', '.join(PURPOSES)}")
+    return found
