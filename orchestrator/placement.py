@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.errors import Refused
-from orchestrator.model.account import Account, WorkerConfiguration
-
-#: AWS takes 50 tags; ours need some of them (OPERATIONS section 3).
-MOST_TAGS = 25
-_LONGEST_VALUE = 256
+from orchestrator.model.account import LONGEST_VALUE, MOST_TAGS, Account, Tagged
+from orchestrator.model.plan import WorkerNetwork
 
 
-def configuration(account: Account, region: str) -> WorkerConfiguration:
-    """Return the network of an account's workers in a Region. Raises `Refused` that says what is missing."""
+def configuration(account: Account, region: str) -> WorkerNetwork:
+    """Return the network of an account's workers in a Region as it is configured, by ids.
+
+    Raises `Refused` that says what is missing.
+    """
     found = account.configuration(region)
     if found is None:
         raise Refused(
@@ -21,7 +21,19 @@ def configuration(account: Account, region: str) -> WorkerConfiguration:
             field="workerConfigurations",
             remedy=f"Add one with vpc, subnets and securityGroups to account {account.id} in the registry",
         )
-    return found
+    if isinstance(found.subnets, Tagged) or isinstance(found.security_groups, Tagged):
+        raise Refused(
+            f"the network of account {account.name} in {region} is given by tags and has not been looked up",
+            field="workerConfigurations",
+            remedy="Name subnets and securityGroups by their ids",
+        )
+    return WorkerNetwork(
+        region=region,
+        vpc=None if isinstance(found.vpc, Tagged) else found.vpc,
+        subnets=found.subnets,
+        security_groups=found.security_groups,
+        public_address=found.public_address,
+    )
 
 
 def image(account: Account, install_image: str | None) -> str:
@@ -44,7 +56,7 @@ def expanded(tags: Mapping[str, str], *, install: str, session: str, policy: str
         text = value
         for name, filled in values.items():
             text = text.replace(name, filled)
-        if len(text) > _LONGEST_VALUE:
+        if len(text) > LONGEST_VALUE:
             raise Refused("tag value is longer than 256 characters", field=f"tags.{key}", value=text)
         out[key] = text
     if len(out) > MOST_TAGS:

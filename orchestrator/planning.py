@@ -17,7 +17,7 @@ from orchestrator.ledger import points
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.ledger.sessions import Wanted
 from orchestrator.ledger.store import Transaction
-from orchestrator.model.account import Registry
+from orchestrator.model.account import Registry, Tagged
 from orchestrator.model.catalogue import Row, Source
 from orchestrator.model.options import DatabaseRestoreOptions, RestoreVolumeOptions
 from orchestrator.model.plan import Access, ResourcePlan
@@ -128,17 +128,20 @@ def _read_place(services: Services, known: planner.Context, group: Group) -> Non
     access = planner.worker_access(known, group.row, group.access)
     if (access.account, access.region) in known.places:
         return
-    configured = known.account(access.account).configuration(access.region)
+    account = known.account(access.account)
+    configured = [one for one in account.worker_configurations if one.region == access.region]
     networks = services.cloud.networks(access)
-    if configured is not None:
-        found = networks.network(subnets=configured.subnets)
+    if any(isinstance(part, Tagged) for one in configured for part in (one.vpc, one.subnets, one.security_groups)):
+        found = networks.network()
+    elif configured:
+        found = networks.network(subnets=[str(name) for one in configured for name in one.subnets])
     elif known.mode is DeploymentMode.BACKUP:
         found = networks.network(default_only=True)
     else:
         targets = {target.vpc for one in group.file_systems.values() for target in one.mount_targets}
         targets |= {one.vpc for one in group.databases.values() if one.vpc is not None}
         found = networks.network(vpcs=sorted(targets))
-    offered = networks.offered(planner.types_of(group.row))
+    offered = networks.offered(planner.types_of(account, access.region, group.row))
     known.places[access.account, access.region] = planner.Place(network=found, offered=offered)
 
 

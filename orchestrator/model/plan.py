@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import Field
 
-from orchestrator.model.account import WorkerConfiguration
 from orchestrator.model.request import Strict
 from orchestrator.model.status import DeploymentMode
 
@@ -60,6 +59,16 @@ class SourceVolume(Strict):
     attributes: dict[str, Any] = Field(default_factory=dict)
 
 
+class WorkerNetwork(Strict):
+    """Where a worker is launched: subnets of one VPC in the order to be tried, and the security groups it gets."""
+
+    region: str
+    vpc: str | None = None
+    subnets: tuple[str, ...] = Field(min_length=1)
+    security_groups: tuple[str, ...] = Field(min_length=1)
+    public_address: bool = False
+
+
 class WorkerPlan(Strict):
     """How the worker of a resource is launched.
 
@@ -70,7 +79,7 @@ class WorkerPlan(Strict):
     access: Access
     instance_types: tuple[str, ...]
     image: str
-    configuration: WorkerConfiguration
+    configuration: WorkerNetwork
     profile: str | None = None
     role: str | None = None
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.errors import Refused
-from orchestrator.model.account import Account, WorkerConfiguration
+from orchestrator.model.account import Account, Tagged
 from orchestrator.model.network import Network
+from orchestrator.model.plan import WorkerNetwork
 from orchestrator.model.status import DeploymentMode
 from orchestrator.network import Peer, Requirement, Resolution, resolve, services_of_a_worker
 
@@ -66,12 +67,18 @@ def requirement(
     site: Site = ANYWHERE,
 ) -> Requirement:
     """Return what a worker asks of an account's network: as configured, else the default VPC or whatever fits."""
-    configured = account.configuration(region)
+    configured = account.configuration(region, site.vpc)
+    vpc, subnets, groups = (
+        (None, None, None) if configured is None else (configured.vpc, configured.subnets, configured.security_groups)
+    )
     return Requirement(
         region=region,
-        subnets=() if configured is None else configured.subnets,
-        security_groups=() if configured is None else configured.security_groups,
-        vpc=site.vpc or (None if configured is None else configured.vpc),
+        subnets=subnets if isinstance(subnets, tuple) else (),
+        subnet_tags=_pairs(subnets),
+        security_groups=groups if isinstance(groups, tuple) else (),
+        group_tags=_pairs(groups),
+        vpc=site.vpc or (vpc if isinstance(vpc, str) else None),
+        vpc_tags=_pairs(vpc),
         default_vpc=configured is None and mode is DeploymentMode.BACKUP,
         zones=site.zones,
         services=services_of_a_worker(
@@ -82,9 +89,13 @@ def requirement(
     )
 
 
+def _pairs(found: object) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(found.tags.items())) if isinstance(found, Tagged) else ()
+
+
 def settle(
     place: Place, account: Account, wanted: Requirement, types: tuple[str, ...]
-) -> tuple[WorkerConfiguration, tuple[str, ...]]:
+) -> tuple[WorkerNetwork, tuple[str, ...]]:
     """Return the configuration that a worker is launched with, and its types: what fits of either, in order.
 
     Raises `NoNetwork` that names every candidate, `Refused` when none of the types is offered where it fits.
@@ -103,7 +114,7 @@ def settle(
         )
     usable = [one for one in resolution.fitting if any(one.zone in place.offered[kind] for kind in offered)]
     first = usable[0]
-    settled = WorkerConfiguration(
+    settled = WorkerNetwork(
         region=wanted.region,
         vpc=first.vpc,
         subnets=tuple(one.subnet for one in usable),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from orchestrator import placement
 from orchestrator.errors import Refused
-from orchestrator.model.account import Account, WorkerConfiguration
-from orchestrator.model.catalogue import Purpose, Row
-from orchestrator.model.plan import Access, WorkerPlan
+from orchestrator.model.account import Account
+from orchestrator.model.catalogue import Purpose, Row, Size
+from orchestrator.model.plan import Access, WorkerNetwork, WorkerPlan
 from orchestrator.model.status import DeploymentMode
 from orchestrator.planner.context import Context, deployment_role, repository_role, role_of
 from orchestrator.planner.place import ANYWHERE, Site, requirement, settle
@@ -50,7 +50,8 @@ def staff(
             field=f"roles.{attached}",
             remedy="Put the role into an instance profile and register it",
         )
-    configuration, types = _where(context, account, access.region, row.instance_types(size), site)
+    wanted = instance_types(account, access.region, row, row.size(size))
+    configuration, types = _where(context, account, access.region, wanted, site)
     is_elsewhere = row.own is not Purpose.DEPLOYMENT and account.id != operation.account
     return Staffing(
         worker=WorkerPlan(
@@ -66,9 +67,14 @@ def staff(
     )
 
 
-def types_of(row: Row) -> list[str]:
-    """List every instance type that a worker of the row may have, whatever its size."""
-    return sorted({kind for size in row.sizes for kind in size.types})
+def instance_types(account: Account, region: str, row: Row, size: Size) -> tuple[str, ...]:
+    """Return the types of a size, in order of preference: the account's profiles replace the catalogue's."""
+    return account.instance_types(region, row.operation, size.profile) or size.types
+
+
+def types_of(account: Account, region: str, row: Row) -> list[str]:
+    """List every instance type that a worker of the row may have in an account and Region, whatever its size."""
+    return sorted({kind for size in row.sizes for kind in instance_types(account, region, row, size)})
 
 
 def worker_access(context: Context, row: Row, operation: Access) -> Access:
@@ -82,7 +88,7 @@ def worker_access(context: Context, row: Row, operation: Access) -> Access:
 
 def _where(
     context: Context, account: Account, region: str, types: tuple[str, ...], site: Site
-) -> tuple[WorkerConfiguration, tuple[str, ...]]:
+) -> tuple[WorkerNetwork, tuple[str, ...]]:
     """Return where the worker stands and its types, by what was read of the place; unread, by the registry alone."""
     place = context.places.get((account.id, region))
     if place is None:

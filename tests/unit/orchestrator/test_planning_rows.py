@@ -75,7 +75,7 @@ def furnished(stage: Stage) -> Stage:
         registry.apply(tx, Registry.model_validate(found))
     stage.world.add_role(A, "DayworkFiles", profile=True, external_id=stage.world.roles[A, "DayworkBackup"].external_id)
     target = MountTargetView(
-        id="fsmt-1", subnet="subnet-theirs", availability_zone=f"{REGION}b", vpc="vpc-1", state="available",
+        id="fsmt-1", subnet="subnet-theirs", availability_zone=f"{REGION}b", vpc="vpc-fake", state="available",
         security_groups=("sg-mount",),
     )  # fmt: skip
     stage.world.file_systems[A, REGION] = {
@@ -83,7 +83,7 @@ def furnished(stage: Stage) -> Stage:
     }
     stage.world.databases[A, REGION] = {
         "erp": DatabaseView(
-            id="erp", engine="postgres", engine_version="16.3", state="available", size_gib=80, vpc="vpc-1",
+            id="erp", engine="postgres", engine_version="16.3", state="available", size_gib=80, vpc="vpc-fake",
             address="erp.example",
         )
     }  # fmt: skip
