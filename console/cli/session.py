@@ -24,6 +24,9 @@ def list_sessions(
     status: Annotated[
         list[str] | None, typer.Option("--status", help="Only sessions of this status; repeatable.")
     ] = None,
+    policy: Annotated[
+        str | None, typer.Option("--policy", metavar="POLICY", help="Only sessions of this policy.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many, the newest first.")] = 20,
     output: Output = Format.TABLE,
 ) -> None:
@@ -42,7 +45,8 @@ def list_sessions(
             )
         wanted.append(SessionStatus(one))
     with opened() as ledger, ledger.read() as tx:
-        found = [records.session_summary(tx, one) for one in sessions.recent(tx, statuses=wanted, limit=limit)]
+        chosen = sessions.recent(tx, statuses=wanted, policy=policy, limit=limit)
+        found = [records.session_summary(tx, one) for one in chosen]
     if output is Format.JSON:
         emit(document(sessions=found))
         return

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from botocore.exceptions import BotoCoreError
 
 from config.settings import Settings
-from console.doctor.findings import Finding, Findings, failed, ok, skipped
-from orchestrator.bootstrap import external_ids, make_basics, make_install
+from agent.protocol import format_time
+from console.doctor.findings import Finding, Findings, failed, note, ok, skipped
+from orchestrator.backups import copies, taken_at
+from orchestrator.bootstrap import external_ids, make_backups, make_basics, make_install
 from orchestrator.errors import CloudError, DayworkError
 from orchestrator.ledger.store import Ledger
 from orchestrator.model.account import Account, Registry
@@ -50,6 +52,7 @@ def look(ledger: Ledger, settings: Settings, known: Registry | None) -> Findings
         yield _no(f"the control bucket {settings.control_bucket} cannot be used", error)
     else:
         yield ok(_PART, f"the control bucket {settings.control_bucket} can be read")
+        yield from _copies(ledger, settings)
     try:
         waiting = basics.queue_length()
     except (CloudError, BotoCoreError) as error:
@@ -60,6 +63,23 @@ def look(ledger: Ledger, settings: Settings, known: Registry | None) -> Findings
         yield skipped(_PART, "roles stand in the registry, which cannot be read")
         return
     yield from _roles(ledger, settings, known)
+
+
+def _copies(ledger: Ledger, settings: Settings) -> Findings:
+    try:
+        kept = copies(make_backups(settings, ledger))
+    except (CloudError, BotoCoreError) as error:
+        yield _no("the copies of the ledger cannot be listed", error)
+        return
+    taken = taken_at(kept[0].name) if kept else None
+    if taken is None:
+        yield note(
+            _PART,
+            "there is no copy of the ledger yet",
+            f"The Celery workers take one every {settings.backup_seconds:.0f} s; `daywork ledger backup` takes one now",
+        )
+    else:
+        yield ok(_PART, f"the ledger's newest copy is of {format_time(taken)}; {len(kept)} are kept")
 
 
 def _roles(ledger: Ledger, settings: Settings, known: Registry) -> Findings:

@@ -206,12 +206,16 @@ def get(tx: Transaction, session: str) -> Session:
     return _session(row)
 
 
-def recent(tx: Transaction, *, statuses: Sequence[SessionStatus] = (), limit: int = 50) -> list[Session]:
-    """List sessions, the newest first."""
+def recent(
+    tx: Transaction, *, statuses: Sequence[SessionStatus] = (), policy: str | None = None, limit: int = 50
+) -> list[Session]:
+    """List sessions, the newest first; of these statuses and this policy only, if any are named."""
     table = schema.sessions
     query = sa.select(table).order_by(table.c.created_at.desc(), table.c.id.desc()).limit(limit)
     if statuses:
         query = query.where(table.c.status.in_(statuses))
+    if policy is not None:
+        query = query.where(table.c.policy == policy)
     return [_session(row) for row in tx.rows(query)]
 
 

@@ -260,6 +260,8 @@ def test_a_run_by_hand_is_a_session_and_refused_while_one_runs(applied: Desk) ->
         sessions.move(tx, first, SessionStatus.SUCCESS)
     assert applied.say("policy", "run", "nightly").code == 0
     assert {one.session for one in applied.driven} >= {first}
+    assert len(applied.say("session", "list", "--policy", "nightly", "-o", "json").document()["sessions"]) == 2
+    assert applied.say("session", "list", "--policy", "by-hand", "-o", "json").document()["sessions"] == []
 
 
 def test_a_run_that_the_registry_refuses_is_told(applied: Desk) -> None:
