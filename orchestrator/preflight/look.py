@@ -46,7 +46,7 @@ def forecast(services: Services, document: Any, *, policy: str | None = None) ->
     rights = KeyRights(services.cloud, services.install.path)
     for one, plan in found.planned():
         one.findings += rights.findings(plan)
-    room.look(services.cloud, known, found)
+    room.look(services, known, found)
     _in_order(found, resources)
     return found
 

@@ -155,6 +155,20 @@ def test_a_quota_below_one_worker_refuses(stage: Stage) -> None:
     assert "may run 1 vCPUs in all, one c5.large takes 2" in reasons(found)
 
 
+def test_our_own_limits_let_workers_wait(stage: Stage) -> None:
+    """Those of the account's registry entry, and those of every session; the lower one counts."""
+    register(stage, lambda account: account.update(limits={"workers": 2}), HOME)
+    body = request(*[stage.instance(A) for _ in range(3)])
+
+    found = forecast(stage.services, body)
+    capped = forecast(replace(stage.services, install=replace(stage.install, session_workers=1)), body)
+
+    assert statuses(found) == ["ok", "ok", "waits"]
+    assert "account backup has at most 2 workers at once in eu-west-1, 0 live now" in reasons(found, 2)
+    assert statuses(capped) == ["ok", "waits", "waits"]
+    assert "a session has at most 1 workers at once" in reasons(capped, 1)
+
+
 def test_workers_wait_for_addresses(stage: Stage) -> None:
     """One address in all, two workers."""
     given = network(subnet("subnet-backup-1", free_addresses=1), subnet("subnet-backup-2", free_addresses=0))
