@@ -49,7 +49,10 @@ def image(account: Account, install_image: str | None) -> str:
 
 
 def expanded(tags: Mapping[str, str], *, install: str, session: str, policy: str | None) -> dict[str, str]:
-    """Return worker tags with their variables filled in. Raises `Refused` for a value that grows too long."""
+    """Return worker tags with their variables filled in.
+
+    Raises `Refused` for a value that grows longer than AWS takes.
+    """
     values = {"%installId%": install, "%sessionId%": session, "%policyId%": policy or "", "%policyName%": policy or ""}
     out: dict[str, str] = {}
     for key, value in tags.items():

@@ -67,8 +67,15 @@ class Group:
     taken: set[str] = field(default_factory=set)
 
 
-def context(services: Services, request: SessionRequest, mode: DeploymentMode, registry: Registry) -> planner.Context:
-    """Return what planning knows before it reads anything."""
+def context(
+    services: Services,
+    request: SessionRequest,
+    mode: DeploymentMode,
+    registry: Registry,
+    *,
+    policy: str | None = None,
+) -> planner.Context:
+    """Return what planning knows before it reads anything; `policy` is whose run it is, if anybody's."""
     return planner.Context(
         request=request,
         mode=mode,
@@ -77,6 +84,7 @@ def context(services: Services, request: SessionRequest, mode: DeploymentMode, r
         home_account=services.install.home_account,
         worker_image=services.install.worker_image,
         control_region=services.install.control_region,
+        policy=policy,
     )
 
 

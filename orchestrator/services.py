@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from orchestrator.ledger.store import Ledger
+from orchestrator.model.work import Claim
 from orchestrator.ports import Clock, Cloud, Dispatch, Limiter
 
 
@@ -54,9 +56,16 @@ class Install:
         return f"/daywork/{self.id}/"
 
 
+def let_run_out(_services: Services, _held: Claim) -> None:
+    """Do nothing for an interrupted step: its claim runs out by itself."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Everything a step may use; wired in `orchestrator.bootstrap` alone."""
+    """Everything a step may use; wired in `orchestrator.bootstrap` alone.
+
+    `interrupted` is told of each claim under which the ledger went away; processes that live on give it back then.
+    """
 
     ledger: Ledger
     cloud: Cloud
@@ -64,3 +73,4 @@ class Services:
     limiter: Limiter
     clock: Clock
     install: Install
+    interrupted: Callable[[Services, Claim], None] = let_run_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from threading import Lock
@@ -24,6 +25,7 @@ from orchestrator.reconcile import find_lost, take_over
 from orchestrator.services import Services
 from orchestrator.steps import STEPS
 from orchestrator.steps.carry import StepFunction, Verdict, carry_out, resource_failed
+from orchestrator.steps.interrupted import give_back_later
 from tasks.canvas import CeleryDispatch
 from tasks.unacked import ARRIVAL, unacknowledged
 
@@ -81,7 +83,7 @@ class DayworkApp(Celery):
             if self._made is None or self._made[0] != os.getpid():
                 made = self._make_services(self.settings, lambda ledger: CeleryDispatch(self, ledger))
                 made.ledger.holder = self.holder
-                self._made = (os.getpid(), made)
+                self._made = (os.getpid(), dataclasses.replace(made, interrupted=give_back_later))
             return self._made[1]
 
 

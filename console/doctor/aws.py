@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import BotoCoreError
 
-from config.settings import Settings
 from agent.protocol import format_time
+from config.settings import Settings
 from console.doctor.findings import Finding, Findings, failed, note, ok, skipped
 from orchestrator.backups import copies, taken_at
 from orchestrator.bootstrap import external_ids, make_backups, make_basics, make_install

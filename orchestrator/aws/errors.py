@@ -105,6 +105,9 @@ _TABLE: dict[type[CloudError], tuple[frozenset[str], str]] = {
                 "InvalidAMIID.NotFound",
                 "InvalidInstanceID.Malformed",
                 "ResourceNotFoundException",
+                # KMS; Service Quotas
+                "NotFoundException",
+                "NoSuchResourceException",
                 "DBInstanceNotFound",
                 "FileSystemNotFound",
                 "AWS.SimpleQueueService.NonExistentQueue",

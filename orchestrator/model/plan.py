@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from orchestrator.model.account import Repository
 from orchestrator.model.request import Strict
 from orchestrator.model.status import DeploymentMode
 
@@ -37,10 +38,15 @@ class TemporaryRole(Strict):
 
 
 class SessionPlan(Strict):
-    """What is equal for all resources of a session."""
+    """What is equal for all resources of a session.
+
+    `settled` is the repository's registry entry as it was when the session was planned; sessions of earlier versions
+    have none, and their workers' `tags` here.
+    """
 
     mode: DeploymentMode
     repository: str | None
+    settled: Repository | None = None
     temporary_role: TemporaryRole | None = None
     tags: dict[str, str] = Field(default_factory=dict)
 
@@ -73,7 +79,8 @@ class WorkerPlan(Strict):
     """How the worker of a resource is launched.
 
     `access` is the deploying role, `profile` the instance profile's name, or None for the session's temporary one;
-    `role` the worker role's ARN or None for the temporary role.
+    `role` the worker role's ARN or None for the temporary role. `tags` are those that its account's registry entry asks
+    for beside our own; their variables are filled in at launch.
     """
 
     access: Access
@@ -82,6 +89,7 @@ class WorkerPlan(Strict):
     configuration: WorkerNetwork
     profile: str | None = None
     role: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class ResourcePlan(Strict):

@@ -18,7 +18,8 @@ from orchestrator.planner.place import Place
 class Context:
     """What planning knows: the request, its mode, the registry, and the install's own values.
 
-    `places` holds what was read of each account and Region that workers are to stand in; whoever reads fills it.
+    `policy` is whose run it is, if anybody's. `places` holds what was read of each account and Region that workers are
+    to stand in; whoever reads fills it.
     """
 
     request: SessionRequest
@@ -28,6 +29,7 @@ class Context:
     home_account: str
     worker_image: str | None = None
     control_region: str | None = None
+    policy: str | None = None
     places: dict[tuple[str, str], Place] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -15,6 +15,9 @@ from orchestrator.planner.place import ANYWHERE, Site, requirement, settle
 
 GIB = 2**30
 
+#: As long as every session's id, to see how long tags will be.
+_ANY_SESSION = "s-00000000000000000000000000"
+
 #: An instance profile's name and the ARN of the role in it.
 WorkerProfile = tuple[str, str]
 
@@ -51,6 +54,7 @@ def staff(
             remedy="Put the role into an instance profile and register it",
         )
     wanted = instance_types(account, access.region, row, row.size(size))
+    placement.expanded(account.tags, install=context.install, session=_ANY_SESSION, policy=context.policy)
     configuration, types = _where(context, account, access.region, wanted, site)
     is_elsewhere = row.own is not Purpose.DEPLOYMENT and account.id != operation.account
     return Staffing(
@@ -59,6 +63,7 @@ def staff(
             instance_types=types,
             image=placement.image(account, context.worker_image),
             configuration=configuration,
+            tags=account.tags,
             profile=None if profile is None else profile[0],
             role=None if profile is None else profile[1],
         ),

@@ -27,16 +27,12 @@ def forecast(services: Services, document: Any, *, policy: str | None = None) ->
     request = read_request(document)
     with services.ledger.read() as tx:
         mode, wanted = submission.checked(tx, request, only_planned=True)
-        known = planning.context(services, request, mode, registry.load(tx))
+        known = planning.context(services, request, mode, registry.load(tx), policy=policy)
     found = Forecast(operation=request.operation, mode=mode, is_available=known.operation.is_available)
     resources = _selected(services, known, found, wanted)
     try:
         found.session = planner.plan_session(
-            known,
-            session=_SESSION,
-            role_name=tags.temporary_role_name(_SESSION),
-            path=services.install.path,
-            policy=policy,
+            known, role_name=tags.temporary_role_name(_SESSION), path=services.install.path
         )
     except Refused as error:
         found.resources += [_refused(one, Finding.of(error)) for one in resources]
@@ -46,7 +42,7 @@ def forecast(services: Services, document: Any, *, policy: str | None = None) ->
     rights = KeyRights(services.cloud, services.install.path)
     for one, plan in found.planned():
         one.findings += rights.findings(plan)
-    room.look(services.cloud, known, found)
+    room.look(services, known, found)
     _in_order(found, resources)
     return found
 

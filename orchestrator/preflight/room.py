@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from orchestrator.errors import CloudError
+from orchestrator.ledger import launches
 from orchestrator.ledger.batches import BATCH
 from orchestrator.model.plan import Access, ResourcePlan
 from orchestrator.planner import Context
-from orchestrator.ports import Cloud, Limits, Room
+from orchestrator.ports import Limits, Room
 from orchestrator.preflight.estimate import launch_calls, launch_span
 from orchestrator.preflight.forecast import Finding, Forecast, PlaceForecast, ResourceForecast, Severity
+from orchestrator.services import Services
 
 T = TypeVar("T")
 Planned = tuple[ResourceForecast, ResourcePlan]
@@ -20,13 +22,33 @@ Planned = tuple[ResourceForecast, ResourcePlan]
 _QUOTA = "Running On-Demand Standard instances (L-1216C47A)"
 
 
-def look(cloud: Cloud, known: Context, forecast: Forecast) -> None:
+def look(services: Services, known: Context, forecast: Forecast) -> None:
     """Add the places to a forecast, and to its resources that they have to wait, or that there is no room at all."""
     places: dict[Access, list[Planned]] = defaultdict(list)
     for one, plan in forecast.planned():
         places[plan.worker.access].append((one, plan))
     for access, planned in places.items():
-        forecast.places.append(_place(cloud.limits(access), known, access, planned))
+        _admitted(services, known, access, planned)
+        forecast.places.append(_place(services.cloud.limits(access), known, access, planned))
+
+
+def _admitted(services: Services, known: Context, access: Access, planned: Sequence[Planned]) -> None:
+    """See whom our own limits let wait: those of the account and of a session (`orchestrator.fleet.admission`)."""
+    account, of_session = known.account(access.account), services.install.session_workers
+    with services.ledger.read() as tx:
+        busy = sum(launches.busy(tx, access.account, access.region).values())
+    ceilings: list[tuple[int, str, str]] = []
+    if account.limits.workers is not None:
+        most = account.limits.workers
+        shown = f"account {account.name} has at most {most} workers at once in {access.region}, {busy} live now"
+        ceilings.append((max(0, most - busy), shown, "Let it wait, or raise limits.workers of the account"))
+    if of_session is not None:
+        ceilings.append((of_session, f"a session has at most {of_session} workers at once", "Let it wait"))
+    if not ceilings:
+        return
+    room, shown, remedy = min(ceilings)
+    for one, _ in planned[room:]:
+        one.findings.append(Finding(Severity.WAITS, f"it waits until workers before it have ended: {shown}", remedy))
 
 
 def _place(limits: Limits, known: Context, access: Access, planned: Sequence[Planned]) -> PlaceForecast:

@@ -75,6 +75,9 @@ def carry_out(
             )
         except Fenced:
             return Carried(verdict=Verdict.STAND, words="repeat: taken over")
+        except LedgerUnavailable:
+            services.interrupted(services, held)
+            raise
         if settled is Settled.MOVED:
             return Carried(verdict=Verdict.GO_ON, words=_words(outcome))
         if settled is Settled.PARKED:

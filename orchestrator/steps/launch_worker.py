@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from agent.protocol import Boot, Report, user_data
-from orchestrator import tags
+from orchestrator import placement, tags
 from orchestrator.errors import CloudError
 from orchestrator.ledger import journal, launches, sessions, work
 from orchestrator.ledger.workers import Worker
@@ -147,6 +147,7 @@ def _spec(services: Services, view: View) -> launches.LaunchSpec:
         user_data=user_data(boot, start=install.agent_start),
         tags={
             **view.shared.tags,
+            **placement.expanded(plan.tags, install=install.id, session=view.session.id, policy=view.session.policy),
             "Name": "daywork-worker",
             **tags.session_tags(install.id, view.session.id),
         },

@@ -29,7 +29,7 @@ def start(services: Services, held: Claim) -> Outcome:
         if session.status is SessionStatus.PENDING:
             sessions.move(tx, session_id, SessionStatus.RUNNING, started_at=tx.now)
         known = registry.load(tx)
-    context = planning.context(services, session.request, session.mode, known)
+    context = planning.context(services, session.request, session.mode, known, policy=session.policy)
     if not session.is_stopping:
         _select(services, held, context)
         _plan_session(services, held, context, session)
@@ -91,13 +91,7 @@ def _plan_session(services: Services, held: Claim, context: planner.Context, ses
     if session.plan is not None:
         return
     try:
-        plan = planner.plan_session(
-            context,
-            session=session.id,
-            role_name=tags.temporary_role_name(session.id),
-            path=services.install.path,
-            policy=session.policy,
-        )
+        plan = planner.plan_session(context, role_name=tags.temporary_role_name(session.id), path=services.install.path)
     except Refused as error:
         with services.ledger.write() as tx:
             work.hold(tx, held)

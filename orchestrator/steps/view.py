@@ -84,6 +84,8 @@ def remember(tx: Transaction, view: View, **state: Any) -> None:
 
 
 def repository(services: Services, view: View) -> Repository:
-    """Return the session's repository."""
+    """Return the session's repository, as it was when the session was planned."""
+    if view.shared.settled is not None:
+        return view.shared.settled
     with services.ledger.read() as tx:
         return registry.repository(tx, view.shared.repository)

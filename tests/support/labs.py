@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,7 +25,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.policies import BACKUP_PREFIX
-from orchestrator.ports import Cloud, LaunchCall, Reports
+from orchestrator.ports import Cloud, KeyView, LaunchCall, Reports
 from orchestrator.services import Install
 from support import install as values
 from support.clock import FakeClock
@@ -90,6 +91,12 @@ class Lab(Protocol):
 
     def trash(self) -> None:
         """Send something that is no report."""
+
+    def key(self, account: str) -> str:
+        """Make a KMS key whose policy lets its account decide; return its ARN."""
+
+    def forbid(self, account: str, purpose: str, action: str, resource: str) -> None:
+        """Take a right away from a registered role."""
 
 
 def temporary_role(path: str = "/daywork/test/") -> TemporaryRole:
@@ -165,6 +172,17 @@ class FakeLab:
 
     def trash(self) -> None:
         """See `Lab`. The fake queue holds reports only, so there is nothing to do."""
+
+    def key(self, account: str) -> str:
+        """See `Lab`."""
+        arn = f"arn:aws:kms:{values.REGION}:{account}:key/{next(_numbers):08d}-0000-0000-0000-000000000000"
+        policy = _key_policy(account)
+        self.world.keys[arn] = KeyView(arn=arn, is_enabled=True, is_managed_by_aws=False, policy=policy)
+        return arn
+
+    def forbid(self, account: str, purpose: str, action: str, resource: str) -> None:
+        """See `Lab`."""
+        self.world.forbidden.add((str(self.access(account, purpose).role), action, resource))
 
 
 class EmbeddedLab:
@@ -243,6 +261,27 @@ class EmbeddedLab:
         """See `Lab`."""
         for body in ("not json", '{"kind":"ready"}', "[]"):
             self._sqs().send_message(QueueUrl=self.install.report_queue, MessageBody=body)
+
+    def key(self, account: str) -> str:
+        """See `Lab`."""
+        made = self.seeded.cloud.admin("kms", account).create_key(Policy=_key_policy(account))
+        return str(made["KeyMetadata"]["Arn"])
+
+    def forbid(self, account: str, purpose: str, action: str, resource: str) -> None:
+        """See `Lab`."""
+        role = self.seeded.role(account, purpose).rsplit("/", 1)[-1]
+        denial = {"Effect": "Deny", "Action": action, "Resource": resource}
+        self.seeded.cloud.admin("iam", account).put_role_policy(
+            RoleName=role,
+            PolicyName="forbidden",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": denial}),
+        )
+
+
+def _key_policy(account: str) -> str:
+    root = {"AWS": f"arn:aws:iam::{account}:root"}
+    statement = {"Effect": "Allow", "Principal": root, "Action": "kms:*", "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _call(install: Install, subnet: str, group: str, *, count: int, **changes: Any) -> LaunchCall:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -237,13 +238,49 @@ def test_a_point_of_another_repository_is_refused_with_its_name() -> None:
 
 
 def test_the_sessions_plan_holds_the_temporary_role_in_backup_mode_alone() -> None:
-    """And the worker tags with their variables filled in."""
-    common: dict[str, Any] = {"session": "s-1", "role_name": "dw-1", "path": "/daywork/test/", "policy": "nightly"}
+    """And the repository's entry as it is now."""
+    common: dict[str, Any] = {"role_name": "dw-1", "path": "/daywork/test/"}
 
     made = planner.plan_session(context(), **common)
     other = planner.plan_session(context(mode=PRODUCTION), **common)
 
     assert made.temporary_role is not None
     assert (made.temporary_role.account, made.temporary_role.path) == (HOME, "/daywork/test/")
-    assert made.tags == {"cost-center": "backup-nightly", "session": "s-1"}
+    assert made.settled == context().repository(), "later changes of the registry do not touch it"
     assert other.temporary_role is None
+
+
+def test_a_worker_carries_the_tags_of_its_own_account_in_both_modes() -> None:
+    """Variables are filled in at launch; that they will not grow too long is seen before."""
+    document = values.document()
+    document["accounts"][1]["tags"] = {"team": "%policyName%/%sessionId%"}
+    planned = context(mode=PRODUCTION, document=document)
+
+    home = planner.plan_backup(context(document=document), access(), view(ROOT), "i-00000001", None)
+    theirs = planner.plan_backup(planned, access(), view(ROOT), "i-00000001", PROFILE)
+
+    assert home.worker.tags == {"cost-center": "backup-%policyName%", "session": "%sessionId%"}
+    assert theirs.worker.tags == {"team": "%policyName%/%sessionId%"}
+    with pytest.raises(Refused, match="longer than 256"):
+        planner.plan_backup(replace(planned, policy="p" * 250), access(), view(ROOT), "i-00000001", PROFILE)
+
+
+def test_an_accounts_profiles_replace_the_catalogues_types() -> None:
+    """By size, for one Region before all, and for one operation before any size; where the worker is launched."""
+    document = values.document()
+    document["accounts"][0]["workerProfiles"] = [
+        {"small": ["m7g.large"], "medium": ["m7g.xlarge"]},
+        {"region": REGION, "small": ["c7i.large", "c6i.large"]},
+    ]
+
+    def types(gib: int, where: str = REGION) -> tuple[str, ...]:
+        volume = SourceVolume(volume_id="vol-00000001", device="/dev/xvda", size_gib=gib)
+        found = planner.plan_backup(context(document=document), access(region=where), view(volume), "i-00000001", None)
+        return found.worker.instance_types
+
+    assert types(8) == ("c7i.large", "c6i.large")
+    assert types(2048) == ("m7g.xlarge",)
+    assert types(8, OTHER_REGION) == ("m7g.large",)
+    assert types(20 * 1024)[0] == "c5.4xlarge", "what no profile names is the catalogue's"
+    document["accounts"][0]["workerProfiles"][1]["operations"] = {"ec2-backup": ["r7i.large"]}
+    assert types(8) == types(2048) == ("r7i.large",)

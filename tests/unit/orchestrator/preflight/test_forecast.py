@@ -50,7 +50,7 @@ def key_policy(principal: str, action: str = "kms:*") -> str:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_the_session_executes_the_very_plan_that_was_shown(stage: Stage, scenario: str) -> None:
-    """Object for object, in both modes, of backups and restores; and showing it made nothing."""
+    """Object for object; and showing it made nothing."""
     hurry(stage)
     mode, _, kind = scenario.partition("-")
     sources = [stage.instance(A, 8, 20), stage.instance(B)]
@@ -68,7 +68,8 @@ def test_the_session_executes_the_very_plan_that_was_shown(stage: Stage, scenari
     assert (stage.iam(), found.is_refused, statuses(found)) == (before, False, ["ok", "ok"])
     session = stage.submit(operation=body["operation"], mode=mode, resources=body["resources"])
     stage.run(session)
-    assert [one.plan for one in stage.resources(session)] == [one.plan for one in found.resources]
+    executed = [one.plan.model_dump_json() for one in stage.resources(session) if one.plan is not None]
+    assert executed == [plan.model_dump_json() for _, plan in found.planned()]
 
 
 def test_a_plan_is_written_as_json_with_roles_place_and_room(stage: Stage) -> None:
@@ -153,6 +154,20 @@ def test_a_quota_below_one_worker_refuses(stage: Stage) -> None:
 
     assert (statuses(found), found.is_refused) == (["refused"], True)
     assert "may run 1 vCPUs in all, one c5.large takes 2" in reasons(found)
+
+
+def test_our_own_limits_let_workers_wait(stage: Stage) -> None:
+    """Those of the account's registry entry, and those of every session; the lower one counts."""
+    register(stage, lambda account: account.update(limits={"workers": 2}), HOME)
+    body = request(*[stage.instance(A) for _ in range(3)])
+
+    found = forecast(stage.services, body)
+    capped = forecast(replace(stage.services, install=replace(stage.install, session_workers=1)), body)
+
+    assert statuses(found) == ["ok", "ok", "waits"]
+    assert "account backup has at most 2 workers at once in eu-west-1, 0 live now" in reasons(found, 2)
+    assert statuses(capped) == ["ok", "waits", "waits"]
+    assert "a session has at most 1 workers at once" in reasons(capped, 1)
 
 
 def test_workers_wait_for_addresses(stage: Stage) -> None:
