@@ -332,6 +332,17 @@ policy_versions = sa.Table(
     _text("applied_by", 128),
 )
 
+#: The whole registry as it was after each time that somebody changed it.
+registry_versions = sa.Table(
+    "registry_versions",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),
+    sa.Column("applied_at", Moment, nullable=False),
+    _text("applied_by", 128),
+)
+
 settings = sa.Table(
     "settings",
     metadata,
