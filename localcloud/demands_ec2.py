@@ -302,5 +302,6 @@ _OPERATIONS: Final[dict[str, Maker]] = {
     "DeleteVolume": _existing(("VolumeId", "volume")),
     "ModifyVolume": _existing(("VolumeId", "volume")),
     "AttachVolume": _existing(("VolumeId", "volume"), ("InstanceId", "instance")),
+    "DescribeVpcAttribute": _existing(("VpcId", "vpc")),
     "DetachVolume": _existing(("VolumeId", "volume"), ("InstanceId", "instance")),
 }

@@ -34,7 +34,7 @@ _VOLUMES = "arn:aws:ec2:*:*:volume/*"
 _LAUNCHED = tuple(f"arn:aws:ec2:*:*:{kind}/*" for kind in ("instance", "volume", "network-interface"))
 
 #: What every deploying role looks at: its workers, where they may stand, on what, and how many.
-DEPLOYING = (
+_DEPLOYING = (
     "ec2:DescribeInstances",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeInstanceTypes",
@@ -42,11 +42,11 @@ DEPLOYING = (
     "ec2:DescribeRouteTables",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
-    "ec2:DescribeVpcAttribute",
     "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs",
-    "servicequotas:GetServiceQuota",
 )
+#: vCPUs of running on-demand instances of the standard families.
+_QUOTA = "arn:aws:servicequotas:*:*:ec2/L-1216C47A"
 
 
 # --- trust --------------------------------------------------------------------------------------------------------
@@ -227,6 +227,17 @@ def data_role(install: str) -> Document:
 # --- what the control plane's roles may do ------------------------------------------------------------------------
 
 
+def looking(*more: str, deploys: bool = True) -> list[Document]:
+    """Return what a role looks at: `more`, and what every deploying role does."""
+    if not deploys:
+        return [see(*more)]
+    return [
+        see(*_DEPLOYING, *more),
+        allow("SeeNames", ["ec2:DescribeVpcAttribute"], ["arn:aws:ec2:*:*:vpc/*"]),
+        allow("SeeQuota", ["servicequotas:GetServiceQuota"], [_QUOTA]),
+    ]
+
+
 def _launching(install: str, passed: Sequence[str]) -> list[Document]:
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
@@ -261,11 +272,16 @@ def _launching(install: str, passed: Sequence[str]) -> list[Document]:
 
 
 def worker_deployment_role(
-    *, install: str, account: str, boundary: str | None, own: str | None = None, repository_role_arn: str | None = None
+    *,
+    install: str,
+    account: str,
+    boundary: str | None,
+    own: str | None = None,
+    repository_roles: Sequence[str] = (),
 ) -> Document:
     """Policy of the worker deployment role: the only one that may make and remove roles, and only under our path.
 
-    It may ask IAM for the rights of `own`, the role itself, and of the repository role when that is in its account.
+    It may ask IAM for the rights of `own`, the role itself, and of repositories' roles that are in its account.
     """
     path = tags.path_of(install)
     roles, profiles = f"arn:aws:iam::{account}:role{path}*", f"arn:aws:iam::{account}:instance-profile{path}*"
@@ -287,10 +303,10 @@ def worker_deployment_role(
                 [profiles],
             ),
             allow("ListByPath", ["iam:ListRoles", "iam:ListInstanceProfiles"], ["*"]),
-            see(*DEPLOYING, "iam:GetAccountSummary"),
+            *looking("iam:GetAccountSummary"),
             *_launching(install, [roles]),
-            prove(own, repository_role_arn),
-            prove_trust(repository_role_arn),
+            prove(own, *repository_roles),
+            prove_trust(*repository_roles),
         )
     )
 
@@ -360,11 +376,11 @@ def backup_role(
     """
     return checked(
         document(
-            see(
+            *looking(
                 "ec2:DescribeInstances",
                 "ec2:DescribeSnapshots",
                 "ec2:DescribeVolumes",
-                *(DEPLOYING if worker_role_arn else ()),
+                deploys=worker_role_arn is not None,
             ),
             _see_keys(),
             _dropping(install),
@@ -399,11 +415,11 @@ def restore_role(
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     return checked(
         document(
-            see(
+            *looking(
                 "ec2:DescribeInstances",
                 "ec2:DescribeSnapshots",
                 "ec2:DescribeVolumes",
-                *(DEPLOYING if worker_role_arn else ()),
+                deploys=worker_role_arn is not None,
             ),
             _see_keys(),
             _dropping(install),

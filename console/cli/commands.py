@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Row] = MappingProxyType(
         "resume": Row(_INSTALLATION, "Let sessions start again.", "console.cli.pause:resume"),
         "ledger": Row(_INSTALLATION, "Migrate, back up and restore the ledger.", "console.cli.ledger:app"),
         "repository": Row(_INSTALLATION, "Enter what repositories hold.", "console.cli.repository:app"),
+        "role": Row(_INSTALLATION, "Print the documents that roles need.", "console.cli.role:app"),
         "sweep": Row(_INSTALLATION, "Find and remove what nobody owns.", "console.cli.sweep:sweep"),
         "doctor": Row(_INSTALLATION, "Check whether this installation is well.", "console.cli.doctor:doctor"),
         "config": Row(_INSTALLATION, "Look at the settings.", "console.cli.config:app"),

@@ -12,7 +12,7 @@ from localcloud.seed.address import CloudAddress
 from localcloud.seed.names import SEED_TAG, Place
 from localcloud.seed.network import make_ways_out
 from orchestrator.rights.facts import ROLE_NAMES, Facts, Kept, role_arn
-from orchestrator.rights.purposes import PURPOSES, Kind, Purpose
+from orchestrator.rights.purposes import PURPOSES, Purpose
 
 #: Purposes in the order in which they are made; an addition comes after its role.
 _EVERYWHERE: Final = ("worker", "backup-ec2", "backup-rds", "backup-efs", "restore-ec2", "restore-rds", "files")
@@ -57,16 +57,20 @@ class Shared:
             report_queue=place.report_queue_arn,
             repository=kept,
             external_id=external_id,
-            roles={"repository": kept.role} if account == place.account and self.accounts else {},
+            roles=self._repository_roles(kept.role) if account == place.account else {},
             workers=tuple((one, role_arn(one, ROLE_NAMES["worker"])) for one in everywhere),
         )
+
+    def _repository_roles(self, role: str) -> dict[str, str]:
+        reader = role_arn(self.place.account, ROLE_NAMES["repositoryReader"])
+        return {"repositoryReader": reader} | ({"repository": role} if self.accounts else {})
 
 
 def ensure_role(cloud: CloudAddress, shared: Shared, purpose: Purpose, facts: Facts) -> str:
     """Make the role of a purpose with its documents, or give a role that is there these documents; return its ARN."""
     iam = cloud.client("iam", facts.account, shared.place.region)
     name, policy = str(purpose.role_name), json.dumps(purpose.policy(facts))
-    if purpose.kind is Kind.ROLE and purpose.trust is not None:
+    if not purpose.is_addition(facts) and purpose.trust is not None:
         trust = json.dumps(purpose.trust(facts))
         try:
             iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
@@ -98,7 +102,7 @@ def ensure_roles(cloud: CloudAddress, shared: Shared, account: str, external_id:
     for name in (*_EVERYWHERE, *(_AT_HOME if facts.is_home else _ABROAD)):
         purpose = PURPOSES[name]
         arn = ensure_role(cloud, shared, purpose, facts)
-        if purpose.kind is Kind.ROLE:
+        if not purpose.is_addition(facts):
             made[str(purpose.key)] = arn
     return made
 

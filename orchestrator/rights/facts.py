@@ -118,7 +118,7 @@ def of_registry(
         repository=kept,
         external_id=external_id if account.external_id is not None else None,
         boundary=boundary,
-        roles=dict(account.roles.named()) | ({"repository": kept.role} if kept.account == account.id else {}),
+        roles=dict(account.roles.named()) | (_repository_roles(repository) if kept.account == account.id else {}),
         workers=workers,
         assumed=tuple(
             sorted(
@@ -128,6 +128,12 @@ def of_registry(
         ),
         reached=tuple(sorted({*data, *([kept.role] if kept.account != home else [])})),
     )
+
+
+def _repository_roles(repository: Repository) -> dict[str, str]:
+    """Return the roles of a repository that are registered."""
+    named = {"repository": repository.role, "repositoryReader": repository.reader}
+    return {key: arn for key, arn in named.items() if arn is not None}
 
 
 def assumed_of(account: Account) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from orchestrator import policies
 from orchestrator.errors import Refused
@@ -19,7 +19,6 @@ class Kind(StrEnum):
     """What a document is put on."""
 
     ROLE = "a role"
-    ADDITION = "a further policy of a role"
     BOUNDARY = "a managed policy, the permissions boundary of temporary roles"
     BUCKET = "the policy of the control bucket"
     QUEUE = "the policy of the report queue"
@@ -29,7 +28,8 @@ class Kind(StrEnum):
 class Purpose:
     """One row. `key` is the role's name in the registry, None when it does not stand there.
 
-    `is_made_by_us`: the product makes such roles itself; the document is there to be read.
+    `general` is the role that serves an addition unless the registry names one of its own. `is_made_by_us`: the product
+    makes such roles itself; the document is there to be read.
     """
 
     name: str
@@ -39,8 +39,14 @@ class Purpose:
     kind: Kind = Kind.ROLE
     key: str | None = None
     policy_name: str = "daywork"
+    general: str | None = None
+    stands_in: Literal["production", "backup", "repository"] = "production"
     has_profile: bool = False
     is_made_by_us: bool = False
+
+    def is_addition(self, facts: Facts) -> bool:
+        """Whether the document goes on another purpose's role."""
+        return self.general is not None and facts.role(self.key or "") == facts.role(self.general)
 
     @property
     def role_name(self) -> str | None:
@@ -73,10 +79,6 @@ def _repository_trust(facts: Facts) -> Document:
 def _data(facts: Facts) -> str | None:
     """Return the account's data role; the backup account has none."""
     return None if facts.is_home else facts.role("data")
-
-
-def _is_alone(facts: Facts, key: str, general: str) -> bool:
-    return facts.role(key) != facts.role(general)
 
 
 def _worker(facts: Facts) -> Document:
@@ -114,6 +116,7 @@ def _boundary(facts: Facts) -> Document:
 _ROWS = (
     Purpose(
         name="control-plane",
+        stands_in="backup",
         title="the control plane's own identity: takes the registered roles, writes orders, reads reports",
         key="controlPlane",
         trust=_ec2_trust,
@@ -127,6 +130,7 @@ _ROWS = (
     ),
     Purpose(
         name="worker-deployment",
+        stands_in="backup",
         title="launches workers in the backup account; the only role that makes and removes roles",
         key="workerDeployment",
         trust=_operation_trust,
@@ -135,11 +139,12 @@ _ROWS = (
             account=facts.account,
             boundary=facts.boundary,
             own=facts.role("workerDeployment"),
-            repository_role_arn=facts.roles.get("repository"),
+            repository_roles=[facts.roles[key] for key in ("repository", "repositoryReader") if key in facts.roles],
         ),
     ),
     Purpose(
         name="temporary-worker",
+        stands_in="backup",
         title="a session's temporary role, which the worker deployment role makes and removes",
         trust=_ec2_trust,
         policy=_temporary,
@@ -148,6 +153,7 @@ _ROWS = (
     ),
     Purpose(
         name="temporary-boundary",
+        stands_in="backup",
         title="what no temporary role may ever exceed",
         kind=Kind.BOUNDARY,
         policy=_boundary,
@@ -184,27 +190,27 @@ _ROWS = (
     Purpose(
         name="backup-rds",
         title="backup of RDS databases: what planning reads",
-        kind=Kind.ADDITION,
+        general="backup",
         key="backupRds",
         trust=_operation_trust,
         policy=lambda facts: reading.databases(
             "SeeDatabases",
             worker_role_arn=facts.role("worker"),
             own=facts.role("backupRds"),
-            is_alone=_is_alone(facts, "backupRds", "backup"),
+            is_alone=facts.role("backupRds") != facts.role("backup"),
         ),
         policy_name="daywork-rds",
     ),
     Purpose(
         name="backup-efs",
         title="indexing of EFS file systems: what planning reads",
-        kind=Kind.ADDITION,
+        general="backup",
         key="backupEfs",
         trust=_operation_trust,
         policy=lambda facts: reading.file_systems(
             worker_role_arn=facts.role("worker"),
             own=facts.role("backupEfs"),
-            is_alone=_is_alone(facts, "backupEfs", "backup"),
+            is_alone=facts.role("backupEfs") != facts.role("backup"),
         ),
         policy_name="daywork-efs",
     ),
@@ -223,14 +229,14 @@ _ROWS = (
     Purpose(
         name="restore-rds",
         title="restore of RDS databases: what planning reads",
-        kind=Kind.ADDITION,
+        general="restore",
         key="restoreRds",
         trust=_operation_trust,
         policy=lambda facts: reading.databases(
             "SeeTargets",
             worker_role_arn=facts.role("worker"),
             own=facts.role("restoreRds"),
-            is_alone=_is_alone(facts, "restoreRds", "restore"),
+            is_alone=facts.role("restoreRds") != facts.role("restore"),
         ),
         policy_name="daywork-rds",
     ),
@@ -243,6 +249,7 @@ _ROWS = (
     ),
     Purpose(
         name="repository",
+        stands_in="repository",
         title="a repository, for workers of other accounts",
         key="repository",
         trust=_repository_trust,
@@ -250,6 +257,7 @@ _ROWS = (
     ),
     Purpose(
         name="repository-reader",
+        stands_in="repository",
         title="what restore points a repository holds, for the control plane; no block of them",
         key="repositoryReader",
         trust=_operation_trust,
@@ -257,12 +265,14 @@ _ROWS = (
     ),
     Purpose(
         name="control-bucket",
+        stands_in="backup",
         title="lets workers of production accounts reach their own orders",
         kind=Kind.BUCKET,
         policy=lambda facts: policies.control_bucket(facts.control_bucket, _senders(facts)),
     ),
     Purpose(
         name="report-queue",
+        stands_in="backup",
         title="lets workers of production accounts send reports",
         kind=Kind.QUEUE,
         policy=lambda facts: policies.report_queue(facts.report_queue, _senders(facts)),

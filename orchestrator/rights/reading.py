@@ -7,7 +7,7 @@ is granted; a role of their own has what every deploying role reads as well.
 from __future__ import annotations
 
 from orchestrator import policies
-from orchestrator.statements import Document, allow, checked, document, prove, see
+from orchestrator.statements import Document, allow, checked, document, prove
 
 _DATABASES = "arn:aws:rds:*:*:db:*"
 _FILE_SYSTEMS = "arn:aws:elasticfilesystem:*:*:file-system/*"
@@ -44,7 +44,7 @@ def file_systems(*, worker_role_arn: str, own: str, is_alone: bool = False) -> D
 def files(*, own: str) -> Document:
     """Policy of the role that restores files from snapshots: it deploys, and its workers have it as well."""
     return checked(
-        document(see(*policies.DEPLOYING, "ec2:DescribeSnapshots"), policies.finding(own), prove(own)),
+        document(*policies.looking("ec2:DescribeSnapshots"), policies.finding(own), prove(own)),
     )
 
 
@@ -52,5 +52,5 @@ def _role(reading: Document, *, worker_role_arn: str, own: str, is_alone: bool) 
     if not is_alone:
         return checked(document(reading))
     return checked(
-        document(reading, see(*policies.DEPLOYING), policies.finding(worker_role_arn), prove(own, worker_role_arn)),
+        document(reading, *policies.looking(), policies.finding(worker_role_arn), prove(own, worker_role_arn)),
     )

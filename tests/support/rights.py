@@ -31,7 +31,7 @@ def facts(account: str = PRODUCTION, **changes: Any) -> Facts:
         "repository": kept,
         "external_id": None if is_home else "ID",
         "boundary": None,
-        "roles": {"repository": kept.role} if is_home else {},
+        "roles": {"repository": kept.role, "repositoryReader": f"{kept.role}Reader"} if is_home else {},
         "workers": ((PRODUCTION, role_arn(PRODUCTION, "DayworkWorker")),),
         "assumed": (role_arn(HOME, "DayworkWorkerDeployment"), role_arn(PRODUCTION, "DayworkBackup")),
         "reached": (role_arn(PRODUCTION, "DayworkData"),),

@@ -169,6 +169,23 @@ def use_repository(world: World, keys: Keys) -> None:
     world.cloud.admin("s3", HOME).delete_object(Bucket=bucket, Key="packs/1")
 
 
+def read_heads(world: World) -> None:
+    """Look for restore points as the control plane does: heads alone, by a role of its own."""
+    bucket, key = world.repository["url"].removeprefix("s3://"), world.repository["key"]["kms"]
+    owner = world.cloud.admin("s3", HOME)
+    for name in ("repo.json", "rp/1", "packs/1"):
+        owner.put_object(Bucket=bucket, Key=name, Body=b"head")
+    sealed = world.cloud.admin("kms", HOME).encrypt(KeyId=key, Plaintext=b"key")["CiphertextBlob"]
+    keys = world.cloud.assume(world.control_plane, world.repository["reader"])
+    s3 = world.cloud.client("s3", keys)
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="rp/")["Contents"]] == ["rp/1"]
+    s3.get_object(Bucket=bucket, Key="repo.json")
+    assert code(lambda: s3.get_object(Bucket=bucket, Key="packs/1")) in DENIED
+    assert world.cloud.client("kms", keys).decrypt(CiphertextBlob=sealed)["Plaintext"] == b"key"
+    for name in ("repo.json", "rp/1", "packs/1"):
+        owner.delete_object(Bucket=bucket, Key=name)
+
+
 def own_key(world: World, account: str) -> str:
     """Make a key of an account's own; its policy lets the account's policies decide."""
     return str(world.cloud.admin("kms", account).create_key()["KeyMetadata"]["Arn"])
@@ -196,6 +213,7 @@ def run_backup_session(world: World) -> None:
     assert {one.instance_id for one in fleet.workers(session=BACKUP)} == {worker, other}
     assert [one.instance_id for one in fleet.workers(ids=[worker])] == [worker]
     assert fleet.zone_of_subnet(world.network(HOME)[0]) == "eu-west-1a"
+    assert fleet.console_output(worker)
 
     work_as_a_worker(world, worker, other, taken[0].snapshot_id)
     work_on_the_own_account(world, worker)
@@ -331,6 +349,7 @@ def run_production_session(world: World, account: str, purpose: str) -> None:
     fleet = world.product.compute(access)
     assert worker in {one.instance_id for one in fleet.workers(session=PRODUCTION)}
     assert fleet.zone_of_subnet(world.network(account)[0]) == "eu-west-1a"
+    assert fleet.console_output(worker)
     keys = world.worker_keys(account, worker)
     user = world.cloud.client("sts", keys).get_caller_identity()["UserId"]
     assert user == f"{role.role_id}:{worker}"
@@ -389,6 +408,7 @@ def run_planning(world: World) -> None:
             assert asked == {pair}
     assert world.product.rights(world.access(HOME, "workerDeployment")).trust(world.repository["role"])["Statement"]
     look_at_the_own_doors(world)
+    read_heads(world)
 
 
 def look_at_file_systems(world: World, access: Access) -> None:
