@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help install check format test faults bench demo up down agent deflake clean
+.PHONY: help install check format test faults chaos bench demo up down agent deflake clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -37,11 +37,15 @@ test: $(READY) ## every test, in random order, with the servers they need
 faults: $(READY) ## only the fault tests
 	$(BIN)/pytest -q tests/faults
 
+chaos: $(READY) ## one long storm of kills and lost answers over a stack (SEED=7 ROUNDS=3)
+	DAYWORK_CHAOS_SEED=$(or $(SEED),$(shell date +%s)) DAYWORK_CHAOS_ROUNDS=$(or $(ROUNDS),3) $(BIN)/pytest -v -rN tests/faults/chaos
+
 deflake: $(READY) ## repeat the tests in new orders until one fails
 	while $(BIN)/pytest -q -x; do :; done
 
 bench: $(READY) ## measure side by side with peers (minutes)
 	$(BIN)/python -m benchmarks.orchestration
+	$(BIN)/python -m benchmarks.recovery
 
 demo: $(READY) ## the main job, end to end, on this machine, in a throw-away directory
 	$(BIN)/python -m console.demo
