@@ -44,6 +44,7 @@ def install() -> None:
     _messages_carry_their_sender()
     _bucket_policies_are_ours()
     _profiles_are_listed_by_path()
+    _default_vpcs_lead_out()
 
 
 def replace(owner: type, name: str, function: Any) -> None:
@@ -165,3 +166,19 @@ def _profiles_are_listed_by_path() -> None:
         return ActionResult({"InstanceProfiles": found})
 
     replace(IamResponse, "list_instance_profiles", list_instance_profiles)
+
+
+def _default_vpcs_lead_out() -> None:
+    from moto.ec2.models import EC2Backend
+
+    made = EC2Backend.__init__
+
+    def init(self: Any, region_name: str, account_id: str) -> None:
+        made(self, region_name, account_id)
+        # moto makes the default VPC without the internet gateway and the route that AWS gives it.
+        gateway = self.create_internet_gateway()
+        self.attach_internet_gateway(gateway.id, self.default_vpc.id)
+        table = next(one for one in self.route_tables.values() if one.vpc_id == self.default_vpc.id)
+        self.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
+
+    replace(EC2Backend, "__init__", init)

@@ -50,6 +50,13 @@ def test_a_vpc_and_the_region_are_described_whole(lab: Lab, networks: Networks) 
     assert [one.id for one in default.vpcs] == [one.id for one in everything.vpcs if one.is_default]
 
 
+def test_the_default_vpc_is_a_place_for_workers_when_nothing_is_configured(networks: Networks) -> None:
+    """As AWS makes it: public subnets with a route to the internet."""
+    wanted = Requirement(region=REGION, default_vpc=True, services=SERVICES)
+
+    assert resolve(networks.network(default_only=True), wanted).fitting
+
+
 def test_what_does_not_exist_is_an_empty_network(networks: Networks) -> None:
     """No error: the resolver names what is missing."""
     found = networks.network(subnets=["subnet-0123456789abcdef0"], vpcs=["vpc-0123456789abcdef0"])
