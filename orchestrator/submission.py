@@ -16,7 +16,8 @@ from orchestrator.errors import NotFound, Refused
 from orchestrator.ledger import points, registry, sessions
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.catalogue import Operation
-from orchestrator.model.request import ResourceSelector, SessionRequest, read_request, read_strict
+from orchestrator.model.reading import read_strict
+from orchestrator.model.request import ResourceSelector, SessionRequest, read_request
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus
 from orchestrator.model.work import SESSION, WorkKey
 from orchestrator.operations import available, operation

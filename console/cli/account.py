@@ -31,7 +31,7 @@ def apply(
     from orchestrator.errors import Refused
     from orchestrator.ledger import registry
     from orchestrator.model.account import Registry
-    from orchestrator.model.request import read_strict
+    from orchestrator.model.reading import read_strict
 
     try:
         found = read_strict(Registry, documents.read(str(file), what="the registry"), what="the registry")

@@ -70,7 +70,8 @@ def build(path: str | None, flags: Flags) -> dict[str, Any]:
 def check(document: Any) -> None:
     """Check all of a request that can be checked without the ledger. Raises `CommandError` with every mistake."""
     from orchestrator.errors import Refused
-    from orchestrator.model.request import read_request, read_strict
+    from orchestrator.model.reading import read_strict
+    from orchestrator.model.request import read_request
     from orchestrator.operations import CATALOGUE
 
     problems: list[Problem] = []
@@ -86,19 +87,7 @@ def check(document: Any) -> None:
         except Refused as error:
             problems += problems_of(error)
     if problems:
-        raise usage(*[_with_quotes(one) for one in problems], title="the request cannot be read")
-
-
-def _with_quotes(problem: Problem) -> Problem:
-    """Say what helps when YAML read a number where text was meant: account ids are the usual case."""
-    if problem.reason != "Input should be a valid string" or problem.value is None:
-        return problem
-    return Problem(
-        reason="this must be text",
-        field=problem.field,
-        value=problem.value,
-        remedy=f'Put it in quotes: "{problem.value}"',
-    )
+        raise usage(*problems, title="the request cannot be read")
 
 
 def _from_flags(flags: Flags) -> dict[str, Any]:

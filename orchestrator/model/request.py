@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 
-from orchestrator.errors import Refused
+from orchestrator.model.reading import read_strict
 from orchestrator.model.status import DeploymentMode
-
-M = TypeVar("M", bound="Strict")
 
 Account = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -112,32 +109,3 @@ class SessionRequest(Undertaking):
 def read_request(document: Any) -> SessionRequest:
     """Read a request from JSON values. Raises `Refused` with every mistake, the first one's field in front."""
     return read_strict(SessionRequest, document, what="the request")
-
-
-def read_strict(model: type[M], document: Any, *, what: str, prefix: str = "") -> M:
-    """Read `document` as `model`. Raises `Refused`; `problems` holds every mistake."""
-    if not isinstance(document, dict):
-        raise Refused(f"{what} must be a JSON object", value=type(document).__name__, field=prefix)
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        problems = [_problem(model, item, prefix) for item in error.errors(include_url=False)]
-        first = problems[0]
-        refused = Refused(first.reason, field=first.field, value=first.value, remedy=first.remedy)
-        refused.problems = problems
-        raise refused from None
-
-
-def _problem(model: type[Strict], item: Any, prefix: str) -> Refused:
-    path = prefix
-    for part in item["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
-    value = item.get("input")
-    shown = value if isinstance(value, str | int | float | bool) else None
-    if item["type"] == "extra_forbidden":
-        names = ", ".join(sorted(to_camel(name) for name in model.model_fields))
-        return Refused("unknown field", field=path, remedy=f"Known fields here or above: {names}")
-    if item["type"] == "missing":
-        return Refused("this field is missing", field=path, remedy="Add it")
-    reason = re.sub(r"^Value error, ", "", item["msg"])
-    return Refused(reason, field=path, value=shown, remedy="Correct the value")

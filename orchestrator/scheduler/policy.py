@@ -11,7 +11,8 @@ from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from orchestrator.model.account import SecretRef
-from orchestrator.model.request import Strict, Undertaking, read_strict
+from orchestrator.model.reading import read_strict
+from orchestrator.model.request import Strict, Undertaking
 from orchestrator.model.status import SessionStatus
 from orchestrator.operations import CATALOGUE
 

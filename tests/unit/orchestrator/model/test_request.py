@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.errors import Refused
 from orchestrator.model.options import BackupOptions, RestoreVolumeOptions
-from orchestrator.model.request import read_request, read_strict
+from orchestrator.model.reading import read_strict
+from orchestrator.model.request import read_request
 
 GOOD: dict[str, Any] = {
     "source": "erp",
@@ -36,7 +37,7 @@ BAD = [
     ({"resources": "all"}, "resources", ""),
     ({"select": [{"account": "a", "region": "eu-west-1", "tags": {}}]}, "select[0].tags", ""),
     ({"roles": {"operation": "backup"}}, "roles.operation", ""),
-    ({"roles": {"externalId": "x"}}, "roles.externalId", "unknown field"),
+    ({"roles": {"externalId": "x"}}, "roles.externalId", "an external id is never taken"),
     ({"retry": {"attempts": 0}}, "retry.attempts", ""),
     ({"retry": {"attempts": 11}}, "retry.attempts", ""),
     ({"retry": {"delay": -1}}, "retry.delay", ""),
