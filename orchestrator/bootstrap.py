@@ -94,6 +94,14 @@ def external_ids(ledger: Ledger) -> Callable[[str], str | None]:
     return read
 
 
+def warm_up() -> None:
+    """Import and read what services need, before a process forks: done in each child it takes a second of each."""
+    from orchestrator.aws import cloud, models
+
+    del cloud
+    models.warm_up()
+
+
 def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch]) -> Services:
     """Wire the real thing."""
     # boto3 takes most of a second: a command that only reads the ledger imports this module without it

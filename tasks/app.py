@@ -30,8 +30,9 @@ def make_app(settings: Settings, **parts: Any) -> DayworkApp:
 
 
 def _on_worker_init(app: DayworkApp, sender: Any, **_: Any) -> None:
-    """Draw this life's name before there are children: they have it from their parent."""
+    """Draw this life's name and read what is large before there are children: they have it from their parent."""
     app.holder = Holder(sender.hostname)
+    app.warm_up()
 
 
 def _on_worker_ready(app: DayworkApp, **_: Any) -> None:

@@ -13,7 +13,7 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from config.settings import Settings
-from orchestrator.bootstrap import make_services
+from orchestrator.bootstrap import make_services, warm_up
 from orchestrator.errors import LedgerUnavailable
 from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Ledger
@@ -59,6 +59,11 @@ class DayworkApp(Celery):
         self._lock = Lock()
         #: Who this Celery worker is; drawn before its children are made, None in a process that runs no steps.
         self.holder: Holder | None = None
+
+    def warm_up(self) -> None:
+        """Read what the services need while there is one process; its children then share it."""
+        if self._make_services is make_services:
+            warm_up()
 
     def take_over(self) -> None:
         """Drive what this Celery worker's earlier lives had claimed, and work whose message was in a dead one's hands.

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 
 from orchestrator.aws.errors import translated
+from orchestrator.aws.models import models
 from orchestrator.model.plan import Access
 
 #: Role chaining is limited to an hour by AWS.
@@ -76,12 +77,12 @@ class Identities:
     def _session(self, role: str | None) -> Any:
         found = self._sessions.get(role)
         if found is None:
-            found = boto3.Session() if role is None else self._assumed(role)
+            found = boto3.Session(botocore_session=_bare()) if role is None else self._assumed(role)
             self._sessions[role] = found
         return found
 
     def _assumed(self, role: str) -> Any:
-        inner: Any = botocore.session.Session()
+        inner = _bare()
         inner._credentials = DeferredRefreshableCredentials(  # noqa: SLF001 - botocore offers no public way
             refresh_using=lambda: self._assume(role), method="assume-role"
         )
@@ -104,3 +105,9 @@ class Identities:
             "token": answer["SessionToken"],
             "expiry_time": answer["Expiration"].isoformat(),
         }
+
+
+def _bare() -> Any:
+    session = botocore.session.Session()
+    session.register_component("data_loader", models())
+    return session
