@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
-from orchestrator.scheduler.policy import Missed, Schedule
+from orchestrator.scheduler.policy import Missed, Overlap, Schedule
 from orchestrator.scheduler.ticks import MOST_OWED, Followed, coming, follow, put_off, ticks
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -196,3 +196,31 @@ def test_an_outage_of_months_is_settled_in_several_looks(monkeypatch: pytest.Mon
     last = SEEN + timedelta(minutes=4002)
     assert looks[-1] == Followed(last, (last,))
     assert [one.owed for one in looks[:-1]] == [()] * 5
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    missed=st.sampled_from(list(Missed)),
+    overlap=st.sampled_from(list(Overlap)),
+    jitter=st.sampled_from([0, 90]),
+    looks=st.lists(st.tuples(st.integers(1, 900), st.booleans()), max_size=25),
+)
+def test_whoever_looks_whenever_runs_each_tick_at_most_once(
+    missed: Missed, overlap: Overlap, jitter: int, looks: list[tuple[int, bool]]
+) -> None:
+    """In order, never before its time, never while another one runs; and run-all with queue runs all of them."""
+    schedule = Schedule(cron="*/2 * * * *", missed=missed, overlap=overlap, jitter=jitter)
+    now, state, ran = SEEN, Followed(SEEN), list[datetime]()
+
+    for pause, is_running in [*looks, *[(60, False)] * 10]:
+        now += timedelta(seconds=pause)
+        before, state = state, follow(schedule, "nightly", state, now, running="s-1" if is_running else None)
+        assert state.seen >= before.seen
+        if state.owed and not is_running:
+            assert put_off(schedule, "nightly", state.owed[0]) <= now
+            ran.append(state.owed[0])
+            state = Followed(state.seen, state.owed[1:])
+
+    assert ran == sorted(set(ran))
+    if (missed, overlap) == (Missed.RUN_ALL, Overlap.QUEUE):
+        assert ran == list(takewhile(lambda tick: tick <= ran[-1], ticks(schedule, SEEN)))
