@@ -1,7 +1,6 @@
 """How long EC2's own limits make a launch take. Pure.
 
-Figures: "Request throttling for the Amazon EC2 API". RunInstances has a bucket of calls and a bucket of instances, for
-each account and Region; a full bucket is assumed, as a launch after a quiet minute finds it.
+A full bucket is assumed (`orchestrator.aws.rates`), as a launch after a quiet minute finds it.
 """
 
 from __future__ import annotations
@@ -10,9 +9,7 @@ import math
 from collections.abc import Iterable
 from datetime import timedelta
 
-#: What a bucket holds when it is full, and how much comes back a second: calls, instances.
-_CALLS = (5, 2.0)
-_INSTANCES = (1000, 2.0)
+from orchestrator.aws.rates import RATES, Bucket
 
 
 def launch_calls(workers: Iterable[int], *, batch: int) -> int:
@@ -22,9 +19,12 @@ def launch_calls(workers: Iterable[int], *, batch: int) -> int:
 
 def launch_span(calls: int, instances: int) -> timedelta:
     """Return how long it takes until the last of these calls, for this many instances, may be made."""
-    seconds = max(_wait(calls, *_CALLS), _wait(instances, *_INSTANCES))
+    rate = RATES["RunInstances"]
+    seconds = _wait(calls, rate.calls)
+    if rate.resources is not None:
+        seconds = max(seconds, _wait(instances, rate.resources))
     return timedelta(seconds=seconds)
 
 
-def _wait(wanted: int, burst: int, refill: float) -> float:
-    return max(0.0, (wanted - burst) / refill)
+def _wait(wanted: int, bucket: Bucket) -> float:
+    return max(0.0, (wanted - bucket.burst) / bucket.refill)
