@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from console.cli.account_check import check
 from console.cli.common import Output, opened
 from console.output import Format, cell, document, emit, note, table
 
 app = typer.Typer(no_args_is_help=True, help="Register accounts, roles and repositories.")
+app.command()(check)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from orchestrator import tags as names
 from orchestrator.aws import views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
-from orchestrator.errors import AccessDenied, Missing, Throttled
+from orchestrator.errors import AccessDenied, Missing, Throttled, WrongRequest
 from orchestrator.model.plan import Access
 from orchestrator.ports import InstanceView, LaunchCall, Limiter, NewVolume, SnapshotView, Tags, VolumeView
 
@@ -18,6 +18,8 @@ from orchestrator.ports import InstanceView, LaunchCall, Limiter, NewVolume, Sna
 _PAGE = 100
 #: EC2 asks for small termination batches: one bad id fails the whole call.
 _TERMINATE = 50
+#: EC2's answer to a call that was only tried.
+_WOULD_BE_ALLOWED = "DryRunOperation"
 #: Characters of a console's end: what an agent says before it gives up.
 _CONSOLE = 1500
 
@@ -124,38 +126,19 @@ class AwsCompute:
     def launch(self, call: LaunchCall) -> list[InstanceView]:
         """See the port."""
         client = self._identities.client("ec2", self._access.role, self._access.region, launching=True)
-        tags = views.tag_list(call.tags)
         with translated(f"launch {call.count} x {call.instance_type}"):
-            answer = client.run_instances(
-                ClientToken=call.token,
-                MinCount=1,
-                MaxCount=call.count,
-                ImageId=call.image,
-                InstanceType=call.instance_type,
-                IamInstanceProfile={"Name": call.profile},
-                InstanceInitiatedShutdownBehavior="terminate",
-                MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled"},
-                NetworkInterfaces=[
-                    {
-                        "DeviceIndex": 0,
-                        "SubnetId": call.subnet,
-                        "Groups": list(call.security_groups),
-                        "AssociatePublicIpAddress": call.public_address,
-                        "DeleteOnTermination": True,
-                    }
-                ],
-                BlockDeviceMappings=[
-                    {
-                        "DeviceName": "/dev/xvda",
-                        "Ebs": {"Encrypted": True, "VolumeType": "gp3", "DeleteOnTermination": True},
-                    }
-                ],
-                UserData=call.user_data,
-                TagSpecifications=[
-                    {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume", "network-interface")
-                ],
-            )
+            answer = client.run_instances(ClientToken=call.token, **_parameters(call))
         return [views.instance(one) for one in answer["Instances"]]
+
+    def try_launch(self, call: LaunchCall) -> None:
+        """Ask EC2 whether a launch would be allowed, and launch nothing. Raises as `launch` does."""
+        client = self._identities.client("ec2", self._access.role, self._access.region, launching=True)
+        try:
+            with translated(f"try to launch {call.instance_type}"):
+                client.run_instances(DryRun=True, **_parameters(call))
+        except WrongRequest as error:
+            if error.code != _WOULD_BE_ALLOWED:
+                raise
 
     def terminate(self, ids: Sequence[str]) -> None:
         """See the port."""
@@ -293,6 +276,38 @@ class AwsCompute:
         except AccessDenied:
             if self.volumes(ids=[volume_id]):
                 raise
+
+
+def _parameters(call: LaunchCall) -> dict[str, Any]:
+    tags = views.tag_list(call.tags)
+    return {
+        "MinCount": 1,
+        "MaxCount": call.count,
+        "ImageId": call.image,
+        "InstanceType": call.instance_type,
+        "IamInstanceProfile": {"Name": call.profile},
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled"},
+        "NetworkInterfaces": [
+            {
+                "DeviceIndex": 0,
+                "SubnetId": call.subnet,
+                "Groups": list(call.security_groups),
+                "AssociatePublicIpAddress": call.public_address,
+                "DeleteOnTermination": True,
+            }
+        ],
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": "/dev/xvda",
+                "Ebs": {"Encrypted": True, "VolumeType": "gp3", "DeleteOnTermination": True},
+            }
+        ],
+        "UserData": call.user_data,
+        "TagSpecifications": [
+            {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume", "network-interface")
+        ],
+    }
 
 
 def _pages(ids: Sequence[str], size: int = _PAGE) -> list[list[str]]:
