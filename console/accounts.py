@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.errors import Refused
-from orchestrator.model.account import Account, Registry, Repository
+from orchestrator.model.account import LONGEST_VALUE, Account, Registry, Repository
+from orchestrator.operations import CATALOGUE
 
 ADDED, CHANGED, UNCHANGED = "added", "changed", "unchanged"
 
 #: The operation's own roles trust the control plane; a worker role trusts EC2 alone. One role cannot be both.
-_OWN_ROLES = ("workerDeployment", "backup", "restore", "data")
+_OWN_ROLES = ("workerDeployment", "backup", "backupEfs", "backupRds", "restore", "restoreRds", "data")
+
+#: What a variable of a worker tag may grow to: ids of sessions, names of policies and installs.
+_GROWN = MappingProxyType(
+    {"%sessionId%": "s" * 28, "%policyId%": "p" * 64, "%policyName%": "p" * 64, "%installId%": "i" * 32}
+)
+_VARIABLE = re.compile(r"%\w+%")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +116,7 @@ def _account(account: Account, path: str) -> Iterator[Refused]:
                 value=worker,
                 remedy="Make a worker role of its own, with an instance profile",
             )
-    counted = Counter(one.region for one in account.worker_configurations)
+    counted = Counter((one.region, str(one.vpc)) for one in account.worker_configurations)
     for number, one in enumerate(account.worker_configurations):
         field = f"{path}.workerConfigurations[{number}].region"
         if one.region not in account.regions:
@@ -117,13 +126,45 @@ def _account(account: Account, path: str) -> Iterator[Refused]:
                 value=one.region,
                 remedy=f"Add it to {path}.regions or remove the configuration",
             )
-        if counted[one.region] > 1:
+        if counted[one.region, str(one.vpc)] > 1:
             yield Refused(
-                "this Region has several worker configurations", field=field, value=one.region, remedy="Keep one"
+                "this Region has several worker configurations for the same VPC",
+                field=field,
+                value=one.region,
+                remedy="Keep one, or name in each the vpc that it is for",
             )
+    yield from _profiles(account, path)
     for region, number in Counter(account.regions).items():
         if number > 1:
             yield Refused("this Region is named twice", field=f"{path}.regions", value=region, remedy="Name it once")
+
+
+def _profiles(account: Account, path: str) -> Iterator[Refused]:
+    counted = Counter(one.region for one in account.worker_profiles)
+    for number, one in enumerate(account.worker_profiles):
+        field = f"{path}.workerProfiles[{number}]"
+        if counted[one.region] > 1:
+            yield Refused(
+                f"there are several worker profiles for {one.region or 'all Regions'}",
+                field=f"{field}.region" if one.region else field,
+                value=one.region,
+                remedy="Keep one",
+            )
+        if one.region is not None and one.region not in account.regions:
+            yield Refused(
+                "the account is not registered for this Region",
+                field=f"{field}.region",
+                value=one.region,
+                remedy=f"Add it to {path}.regions or remove the profiles",
+            )
+        for name in one.operations:
+            if name not in CATALOGUE:
+                yield Refused(
+                    "there is no such operation",
+                    field=f"{field}.operations.{name}",
+                    value=name,
+                    remedy=f"Known operations: {', '.join(CATALOGUE)}",
+                )
 
 
 def _repository(repository: Repository, path: str, accounts: set[str]) -> Iterator[Refused]:
@@ -166,11 +207,21 @@ def warnings(before: Registry, document: Registry) -> list[str]:
         if roles and account.external_id is None and not account.backup_account:
             found.append(f"{account.name}: no externalId; its roles should ask for one")
         found += _external_id(account)
+        found += _tags(account)
     backup = next((one for one in after.accounts if one.backup_account), None)
     for repository in document.repositories:
         if repository.role is None and backup is not None and repository.account != backup.id:
             found.append(f"{repository.name}: lives in account {repository.account} and has no role for other accounts")
     return found
+
+
+def _tags(account: Account) -> Iterator[str]:
+    for key, value in account.tags.items():
+        if unknown := [one for one in _VARIABLE.findall(value) if one not in _GROWN]:
+            yield f"{account.name}: tag {key}: {unknown[0]} is no variable and stays as it is"
+        grown = _VARIABLE.sub(lambda found: _GROWN.get(found[0], found[0]), value)
+        if len(grown) > LONGEST_VALUE:
+            yield f"{account.name}: tag {key} may grow to {len(grown)} characters; AWS takes {LONGEST_VALUE}"
 
 
 def _external_id(account: Account) -> Iterator[str]:
@@ -191,3 +242,9 @@ def shown(account: Account) -> dict[str, Any]:
     values = account.model_dump(mode="json", by_alias=True, exclude_none=True)
     values["externalId"] = "none" if account.external_id is None else "set"
     return values
+
+
+def document_of(registry: Registry) -> dict[str, Any]:
+    """Return a whole registry for people, as `shown` does."""
+    repositories = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in registry.repositories]
+    return {"accounts": [shown(one) for one in registry.accounts], "repositories": repositories}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from console.lines import Lines
 from orchestrator.errors import Refused
 
 #: Larger than any request of 100,000 resources; a mistaken file name should not fill the memory.
@@ -60,19 +62,47 @@ for _tag, _pattern, _first in (
 
 def read(path: str, *, what: str) -> Any:
     """Read one document from a file, or from stdin when `path` is `-`. Raises `Refused` that names file and line."""
-    found = read_all(path, what=what)
-    if len(found) > 1:
-        raise Refused(
-            f"{what} is one document, and these are {len(found)}",
-            field="--file",
-            value=path,
-            remedy="Give each a file of its own",
-        )
-    return found[0] if found else None
+    return open_one(path, what=what).value
+
+
+def _several(path: str, what: str, number: int) -> Refused:
+    return Refused(
+        f"{what} is one document, and these are {number}",
+        field="--file",
+        value=path,
+        remedy="Give each a file of its own",
+    )
 
 
 def read_all(path: str, *, what: str) -> list[Any]:
     """Read all documents of a file, or of stdin when `path` is `-`. Raises `Refused` that names file and line."""
+    return [one.value for one in open_all(path, what=what)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A document as it is written: its value, and where each field of it stands."""
+
+    path: str
+    value: Any
+    lines: Lines
+
+    def place(self, field: str) -> str | None:
+        """Return file and line of a field, as `accounts.yml:12`; None: there is no line to name."""
+        line = self.lines.of(field)
+        return None if line is None else f"{'stdin' if self.path == '-' else self.path}:{line}"
+
+
+def open_one(path: str, *, what: str) -> Written:
+    """As `read`, with the places of its fields."""
+    found = open_all(path, what=what)
+    if len(found) > 1:
+        raise _several(path, what, len(found))
+    return found[0] if found else Written(path=path, value=None, lines=Lines(None))
+
+
+def open_all(path: str, *, what: str) -> list[Written]:
+    """As `read_all`, with the places of the fields of each."""
     try:
         if path == "-":
             text = sys.stdin.read(LARGEST + 1)
@@ -91,7 +121,10 @@ def read_all(path: str, *, what: str) -> list[Any]:
     if len(text) > LARGEST:
         raise Refused(f"{what} is larger than {LARGEST} characters", field="--file", value=path, remedy="Split it")
     try:
-        return list(yaml.load_all(text, _Loader))
+        return [
+            Written(path=path, value=value, lines=Lines(node))
+            for node, value in zip(yaml.compose_all(text, _Loader), yaml.load_all(text, _Loader), strict=True)
+        ]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

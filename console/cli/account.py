@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from console.cli.account_check import check
+from console.cli.account_history import history
 from console.cli.common import Output, opened
 from console.output import Format, cell, document, emit, note, table
 
 app = typer.Typer(no_args_is_help=True, help="Register accounts, roles and repositories.")
+app.command()(history)
 app.command()(check)
 
 
@@ -29,31 +31,33 @@ def apply(
 ) -> None:
     """Add or replace what a document names; everything else stays. All mistakes are told at once."""
     from console import accounts, documents
-    from console.cli.exits import CommandError, Exit, Problem, problems_of, usage
+    from console.cli.exits import CommandError, Exit, problems_of, usage
+    from console.cli.who import who
     from orchestrator.errors import Refused
     from orchestrator.ledger import registry
-    from orchestrator.model.account import Registry
-    from orchestrator.model.reading import read_strict
+    from orchestrator.model.reading import together
+    from orchestrator.model.registry_document import read_registry
 
+    written = None
     try:
-        found = read_strict(Registry, documents.read(str(file), what="the registry"), what="the registry")
+        written = documents.open_one(str(file), what="the registry")
+        found = read_registry(written.value)
     except Refused as error:
-        raise usage(*problems_of(error), title="the registry cannot be read") from None
+        raise usage(*problems_of(error, written), title="the registry cannot be read") from None
     with opened() as ledger, ledger.write() as tx:
         before = registry.load(tx)
         if wrong := accounts.mistakes(before, found):
             raise CommandError(
-                Exit.REFUSED, *[Problem.of(one) for one in wrong], title="the registry makes no sense so"
+                Exit.REFUSED, *problems_of(together(wrong), written), title="the registry makes no sense so"
             )
         made = accounts.changes(before, found)
         warnings = accounts.warnings(before, found)
-        if not dry_run:
-            registry.apply(tx, found)
+        version = None if dry_run else registry.apply(tx, found, by=who())
     for one in warnings:
         note(f"note: {one}")
     if output is Format.JSON:
         entries = [{"kind": one.kind, "name": one.name, "change": one.what, "fields": list(one.fields)} for one in made]
-        emit(document(applied=not dry_run, changes=entries, warnings=warnings))
+        emit(document(applied=not dry_run, version=version, changes=entries, warnings=warnings))
         return
     table(
         ("what", "name", "change", "fields"),
@@ -72,8 +76,7 @@ def list_accounts(*, output: Output = Format.TABLE) -> None:
     with opened() as ledger, ledger.read() as tx:
         found = registry.load(tx)
     if output is Format.JSON:
-        repositories = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in found.repositories]
-        emit(document(accounts=[accounts.shown(one) for one in found.accounts], repositories=repositories))
+        emit(document(**accounts.document_of(found)))
         return
     if not found.accounts:
         note("No account is registered. daywork account apply -f accounts.yml registers some.")

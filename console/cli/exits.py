@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from console.output import console, document, emit_line, put
 
 if TYPE_CHECKING:
+    from console.documents import Written
     from orchestrator.errors import Refused
 
 
@@ -67,15 +68,17 @@ class Problem:
     field: str = ""
     value: str | None = None
     remedy: str = ""
+    place: str | None = None
 
     @classmethod
-    def of(cls, refused: Refused) -> Problem:
-        """Return a refusal as a problem."""
-        return cls(reason=refused.reason, field=refused.field, value=refused.value, remedy=refused.remedy)
+    def of(cls, refused: Refused, place: str | None = None) -> Problem:
+        """Return a refusal as a problem; `place` is file and line, if its field stands in a file."""
+        return cls(reason=refused.reason, field=refused.field, value=refused.value, remedy=refused.remedy, place=place)
 
     def shown(self) -> dict[str, str | None]:
         """Return it for a JSON document."""
-        return {"field": self.field or None, "value": self.value, "reason": self.reason, "remedy": self.remedy or None}
+        found = {"field": self.field or None, "value": self.value, "reason": self.reason, "remedy": self.remedy or None}
+        return found if self.place is None else {"place": self.place, **found}
 
 
 class CommandError(Exception):
@@ -94,9 +97,12 @@ def usage(*problems: Problem, title: str = "") -> CommandError:
     return CommandError(Exit.USAGE, *problems, title=title)
 
 
-def problems_of(refused: Refused) -> list[Problem]:
-    """Return every mistake of a refusal."""
-    return [Problem.of(one) for one in refused.problems or [refused]]
+def problems_of(refused: Refused, document: Written | None = None) -> list[Problem]:
+    """Return every mistake of a refusal; with the `document` that it is about, each with file and line."""
+    return [
+        Problem.of(one, None if document is None else document.place(one.field))
+        for one in refused.problems or [refused]
+    ]
 
 
 def explain(error: BaseException) -> CommandError:
@@ -179,6 +185,8 @@ def _print_problem(screen: Any, problem: Problem) -> None:
     from console.output import cell
 
     line = Text()
+    if problem.place is not None:
+        line.append(cell(f"{problem.place}  ", style="bright_black"))
     if problem.field:
         line.append(cell(f"{problem.field}: ", style="bold"))
     line.append(cell(problem.reason))

@@ -56,7 +56,16 @@ def read_strict(model: type[M], document: Any, *, what: str, prefix: str = "") -
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise together([_problem(model, item, prefix) for item in error.errors(include_url=False)]) from None
+        found = error.errors(include_url=False)
+        raise together([_problem(model, item, prefix) for item in found if not _is_echo(item, found)]) from None
+
+
+def _is_echo(item: Any, found: Sequence[Any]) -> bool:
+    """Whether a list counts as too short only because what is in it cannot be read."""
+    size = len(item["loc"])
+    return item["type"] == "too_short" and any(
+        len(one["loc"]) > size and one["loc"][:size] == item["loc"] for one in found
+    )
 
 
 def together(problems: Sequence[Refused]) -> Refused:
