@@ -57,7 +57,7 @@ class AwsNetworks:
         with translated(f"describe the network of {self._access.region}"):
             if not (subnets or vpcs or default_only):
                 return self._inside([], self._all("describe_vpcs", "Vpcs"))
-            named = [_subnet(one) for one in self._by_ids("describe_subnets", "Subnets", "subnet-id", subnets)]
+            named = [self._subnet(one) for one in self._by_ids("describe_subnets", "Subnets", "subnet-id", subnets)]
             wanted = sorted({*vpcs, *(one.vpc for one in named)})
             if default_only:
                 described = self._all("describe_vpcs", "Vpcs", [{"Name": "is-default", "Values": ["true"]}])
@@ -86,7 +86,7 @@ class AwsNetworks:
     ) -> Network:
         """Describe what stands in VPCs; `subnets` are those that are described already, if they are all we want."""
         if subnets is None:
-            subnets = [_subnet(one) for one in self._all("describe_subnets", "Subnets", scope)]
+            subnets = [self._subnet(one) for one in self._all("describe_subnets", "Subnets", scope)]
         endpoints = tuple(_endpoint(one) for one in self._all("describe_vpc_endpoints", "VpcEndpoints", scope))
         used = {one.vpc for one in subnets}
         named = {one.vpc for one in endpoints if one.is_interface and one.has_private_dns}
@@ -97,6 +97,11 @@ class AwsNetworks:
             nat_gateways=tuple(_nat(one) for one in self._all("describe_nat_gateways", "NatGateways", scope)),
             endpoints=endpoints,
             groups=tuple(_group(one) for one in self._all("describe_security_groups", "SecurityGroups", scope)),
+        )
+
+    def _subnet(self, described: Mapping[str, Any]) -> Subnet:
+        return replace(
+            _subnet(described), is_shared=described.get("OwnerId", self._access.account) != self._access.account
         )
 
     def _with_dns(self, vpc: Vpc, *, used: set[str], named: set[str]) -> Vpc:

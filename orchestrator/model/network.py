@@ -21,7 +21,10 @@ class Vpc:
 
 @dataclass(frozen=True, kw_only=True)
 class Subnet:
-    """A subnet; `gives_public_addresses` to whoever does not say otherwise at launch."""
+    """A subnet; `gives_public_addresses` to whoever does not say otherwise at launch.
+
+    One that `is_shared` belongs to another account, whose endpoints and gateways cannot be seen from here.
+    """
 
     id: str
     vpc: str
@@ -30,6 +33,7 @@ class Subnet:
     free_addresses: int
     gives_public_addresses: bool = False
     is_available: bool = True
+    is_shared: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

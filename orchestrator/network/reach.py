@@ -1,7 +1,9 @@
 """How a worker in a subnet reaches an AWS service: by an endpoint of its VPC, or by a route to the internet.
 
 An interface endpoint with private DNS takes the service's name for the whole VPC, and a gateway endpoint the service's
-addresses for its route tables: a closed endpoint is not gone around by a NAT gateway. Network ACLs are not looked at.
+addresses for its route tables: a closed endpoint is not gone around by a NAT gateway. What lies in another network (the
+endpoints of a hub behind a transit gateway, those of the owner of a shared VPC) cannot be seen and counts as reached.
+Network ACLs are not looked at.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from orchestrator.network.requirement import Service
 
 HTTPS = 443
 _EVERYTHING = "0.0.0.0/0"
+#: Targets of routes behind which there is another network: transit gateway, peering, VPN, core network, an appliance.
+_ELSEWHERE = ("tgw-", "pcx-", "vgw-", "arn:", "eni-", "i-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,8 @@ def way_to(spot: Spot, service: Service) -> str | Problem:
     if gateway is not None and gateway.is_available:
         return _by_gateway(spot, service, gateway)
     way = _by_internet(spot, service)
+    if isinstance(way, Problem) and way.why is Why.NO_ROUTE and (unseen := _unseen(spot)) is not None:
+        return unseen if rules.lets_out(spot.groups, HTTPS) else _closed(spot, str(service), HTTPS)
     if isinstance(way, Problem) and interfaces:
         return Problem(
             Why.ENDPOINT_WITHOUT_NAME, f"endpoint {interfaces[0].id} does not take the name of {service} (private DNS)"
@@ -92,9 +98,26 @@ def _by_internet(spot: Spot, service: Service) -> str | Problem:
 
 
 def _default_route(spot: Spot) -> Route | None:
+    """Return the route to the internet: the one for everything, or else one for some of it."""
+    found = [one for one in _routes(spot) if not one.target.startswith("vpce-") and _is_outside(one.destination)]
+    return min(found, key=lambda one: one.destination != _EVERYTHING, default=None)
+
+
+def _is_outside(destination: str) -> bool:
+    """Whether a destination holds public addresses; what a prefix list holds is not known, so it counts."""
+    return destination.startswith("pl-") or ("/" in destination and rules.is_public(destination))
+
+
+def _unseen(spot: Spot) -> str | None:
+    """Return what leads to where nobody can look from here, if anything does."""
+    if spot.subnet.is_shared:
+        return f"whatever the owner of {spot.vpc.id} has"
+    return next((one.target for one in _routes(spot) if one.is_active and one.target.startswith(_ELSEWHERE)), None)
+
+
+def _routes(spot: Spot) -> tuple[Route, ...]:
     table = spot.network.route_table(spot.subnet)
-    found = [] if table is None else [one for one in table.routes if one.destination == _EVERYTHING]
-    return found[0] if found else None
+    return () if table is None else table.routes
 
 
 def _leads_out(spot: Spot, route: Route) -> bool:

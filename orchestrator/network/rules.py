@@ -21,7 +21,12 @@ _ALL, _TCP = "-1", ("tcp", "6")
 
 def lets_out_to_internet(groups: Iterable[SecurityGroup], port: int) -> bool:
     """Whether any group lets TCP out on a port to any public address."""
-    return any(rule.prefix_lists or any(_is_public(cidr) for cidr in rule.cidrs) for rule in _out(groups, port))
+    return any(rule.prefix_lists or any(is_public(cidr) for cidr in rule.cidrs) for rule in _out(groups, port))
+
+
+def lets_out(groups: Iterable[SecurityGroup], port: int) -> bool:
+    """Whether any group lets TCP out on a port to anybody."""
+    return bool(_out(groups, port))
 
 
 def lets_out_to(groups: Iterable[SecurityGroup], port: int, *, cidrs: Collection[str], peers: Collection[str]) -> bool:
@@ -55,7 +60,8 @@ def _overlap(one: str, other: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _is_public(cidr: str) -> bool:
+def is_public(cidr: str) -> bool:
+    """Whether a CIDR holds any address that AWS's services may have on the internet."""
     network = _network(cidr)
     return network is not None and not any(network.subnet_of(private) for private in _PRIVATE)
 

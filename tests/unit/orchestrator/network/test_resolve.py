@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.networks import EVERYWHERE, SERVICES, endpoints, network, requirement, subnet, table
 
-from orchestrator.model.network import NatGateway, Network, Rule, SecurityGroup, Vpc
+from orchestrator.model.network import NatGateway, Network, Route, Rule, SecurityGroup, Vpc
 from orchestrator.network import Candidate, Peer, Requirement, Service, Why, resolve
 
 OPEN = SecurityGroup(id="sg-1", vpc="vpc-1", name="default", egress=(EVERYWHERE,), ingress=(EVERYWHERE,))
@@ -140,9 +140,39 @@ def test_an_endpoint_of_another_region_is_of_no_use() -> None:
     assert [problem.text for problem in found.problems] == ["no route to sqs in eu-central-1 and no endpoint for it"]
 
 
-def test_what_lies_behind_a_transit_gateway_counts_as_reached() -> None:
-    """Only what is certainly closed is called closed."""
-    assert only(network(ONE, route_tables=(table("tgw-1"),)), requirement()).fits
+HUB = Route(destination="10.0.0.0/8", target="tgw-1")
+
+
+@pytest.mark.parametrize(
+    ("found", "way"),
+    [
+        (network(ONE, route_tables=(table("tgw-1"),)), "tgw-1"),
+        (network(ONE, route_tables=(replace(table(None), routes=(HUB,)),)), "tgw-1"),
+        (network(subnet(is_shared=True), route_tables=()), "whatever the owner of vpc-1 has"),
+        (network(ONE, route_tables=(replace(table(None), routes=(replace(HUB, destination="52.0.0.0/8"),)),)), "tgw-1"),
+    ],
+)
+def test_what_cannot_be_seen_from_here_counts_as_reached(found: Network, way: str) -> None:
+    """A hub's endpoints, a firewall, the owner of a shared VPC: only what is certainly closed is called closed."""
+    candidate = only(found, requirement())
+
+    assert candidate.fits, candidate.problems
+    assert {reached for _, reached in candidate.ways} == {way}
+
+
+def test_nobody_gets_out_to_a_hub_through_a_closed_group() -> None:
+    """No rule for 443 at all."""
+    found = network(ONE, route_tables=(replace(table(None), routes=(HUB,)),), groups=(CLOSED,))
+
+    assert {problem.why for problem in only(found, requirement()).problems} == {Why.EGRESS_CLOSED}
+
+
+def test_the_route_for_everything_counts_before_one_for_some_of_it() -> None:
+    """A detour for a partner's addresses says nothing of AWS's."""
+    partner = Route(destination="198.51.100.0/24", target="igw-1")
+    found = network(ONE, route_tables=(replace(table("nat-1"), routes=(partner, *table("nat-1").routes)),))
+
+    assert {reached for _, reached in only(found, requirement()).ways} == {"nat-1"}
 
 
 def test_configured_subnets_keep_their_order_and_tell_apart() -> None:
