@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from botocore.exceptions import BotoCoreError, ClientError
 
 from console.stack.processes import Process
 from orchestrator.ledger import schema
@@ -118,7 +119,10 @@ class Blows:
         victim = self._chosen({row.instance_id: row for row in rows}, choice)
         if victim is None:
             return None
-        self.stack.eye.client(victim.account, "ec2").terminate_instances(InstanceIds=[victim.instance_id])
+        try:
+            self.stack.eye.client(victim.account, "ec2").terminate_instances(InstanceIds=[victim.instance_id])
+        except (BotoCoreError, ClientError):
+            return None  # a fault that was meant for the product
         return self._hit("instance", victim.instance_id)
 
     def _chosen(self, candidates: dict[str, Any], choice: float) -> Any | None:
