@@ -87,11 +87,11 @@ def _asked(place: PlaceForecast, ask: Callable[[], T]) -> T | None:
 
 
 def _vcpus(access: Access, room: Room, planned: Sequence[Planned], sizes: dict[str, int]) -> None:
-    left, needed = room.left, room.used
+    left = room.left
+    needed = room.used + sum(sizes.get(plan.worker.instance_types[0], 0) for _, plan in planned)
     for one, plan in planned:
         size = sizes.get(plan.worker.instance_types[0], 0)
         left -= size
-        needed += size
         where = f"account {access.account} in {access.region}"
         if size > room.most:
             one.findings.append(

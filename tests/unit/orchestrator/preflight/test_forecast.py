@@ -142,7 +142,8 @@ def test_half_the_workers_wait_for_a_quota_that_is_too_small(stage: Stage) -> No
 
     assert statuses(found) == ["ok", "ok", "waits", "waits"]
     assert "may run 4 vCPUs, 0 run already, 2 more for each worker" in reasons(found, 2)
-    assert "raise the quota Running On-Demand Standard instances (L-1216C47A) to 8 or more" in reasons(found, 3)
+    assert "raise the quota Running On-Demand Standard instances (L-1216C47A) to 8 or more" in reasons(found, 2)
+    assert found.resources[2].findings == found.resources[3].findings
     assert not found.is_refused
 
 
