@@ -13,8 +13,10 @@ import json
 import re
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,12 +35,16 @@ _FORMS: Final = {
 }
 
 
-def leaks(stack: Stack, *, flower: bool = True) -> list[str]:
-    """Return what was found where; empty when nothing leaks."""
+def leaks(stack: Stack, *, flower: bool = True, tasks_of_each: int | None = None) -> list[str]:
+    """Return what was found where; empty when nothing leaks.
+
+    Flower has a page for each task; `tasks_of_each` looks at no more of each name and state, beside the list of all.
+    """
     settings = settings_of(stack)
     secrets = known_secrets(stack, settings)
     found = []
-    for place, content in places(stack, settings, flower=flower):
+    pages = _flower(stack, tasks_of_each) if flower else ()
+    for place, content in chain(places(stack, settings), pages):
         opened = _opened(content)
         found += [f"{name} in {place}" for name, secret in secrets.items() if secret in content or secret in opened]
         found += [f"{name} in {place}" for name, form in _FORMS.items() if form.search(opened)]
@@ -63,8 +69,8 @@ def known_secrets(stack: Stack, settings: Settings) -> Mapping[str, bytes]:
     return {name: secret.encode() for name, secret in secrets.items()}
 
 
-def places(stack: Stack, settings: Settings, *, flower: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield every place in which no secret may stand, with its content."""
+def places(stack: Stack, settings: Settings) -> Iterator[tuple[str, bytes]]:
+    """Yield every place in which no secret may stand, with its content; Flower's pages come beside them."""
     for pid in processes(stack):
         for name in ("cmdline", "environ"):
             yield f"{name} of process {pid}", _of_process(pid, name)
@@ -75,8 +81,6 @@ def places(stack: Stack, settings: Settings, *, flower: bool) -> Iterator[tuple[
     if not settings.ledger_url.startswith("sqlite"):
         yield "the ledger's rows", _rows(stack)
     yield from _broker(settings)
-    if flower:
-        yield from _flower(stack)
 
 
 def _rows(stack: Stack) -> bytes:
@@ -139,12 +143,16 @@ def _opened(content: bytes) -> bytes:
     return re.sub(rb"[A-Za-z0-9+/]{40,}={0,2}", decode, content)
 
 
-def _flower(stack: Stack) -> Iterator[tuple[str, bytes]]:
+def _flower(stack: Stack, tasks_of_each: int | None) -> Iterator[tuple[str, bytes]]:
     base = stack.record["addresses"]["flower"]
     tasks = flower_tasks(stack)
     workers = {str(one["worker"]) for one in tasks if one.get("worker")}
     pages = ["/", "/workers?json=1", "/tasks", "/broker", "/metrics"]
-    pages += [f"/task/{one['uuid']}" for one in tasks]
+    seen: Counter[tuple[str, str]] = Counter()
+    for one in tasks:
+        seen[one["name"], one["state"]] += 1
+        if tasks_of_each is None or seen[one["name"], one["state"]] <= tasks_of_each:
+            pages.append(f"/task/{one['uuid']}")
     pages += [f"/worker/{name}" for name in sorted(workers)]
     yield "Flower's list of tasks", json.dumps(tasks).encode()
     for page in pages:
