@@ -34,7 +34,8 @@ def request(*resources: str, **more: Any) -> dict[str, Any]:
 
 
 def statuses(found: Forecast) -> list[str]:
-    """Return the status of each resource."""
+    """Return the status of each resource; whatever was found of it has a remedy."""
+    assert all(finding.remedy for one in found.resources for finding in one.findings), reasons(found)
     return [one.status for one in found.resources]
 
 
