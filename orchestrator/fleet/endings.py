@@ -50,7 +50,7 @@ def end_workers(services: Services, account: str, region: str) -> None:
 
 def places(tx: Transaction) -> list[tuple[str, str]]:
     """List (account, Region) in which workers live that have nothing left to do."""
-    query = _query().with_only_columns(schema.workers.c.account, schema.workers.c.region).distinct()
+    query = _query().order_by(None).with_only_columns(schema.workers.c.account, schema.workers.c.region).distinct()
     return [(row.account, row.region) for row in tx.rows(query)]
 
 
