@@ -14,7 +14,9 @@ Attempt = tuple[str, Callable[[], object]]
 _NOBODY = "i-0123456789abcdef0"
 
 
-def attempts(cloud: AwsCloud, access: Access, account: Account, install: str) -> Iterator[Attempt]:
+def attempts(
+    cloud: AwsCloud, access: Access, account: Account, *, install: str, image: str | None
+) -> Iterator[Attempt]:
     """Yield what to try as a deploying role, each as (what it is, the call)."""
     compute = cloud.compute(access)
     yield "see workers", lambda: compute.workers(ids=[_NOBODY])
@@ -23,16 +25,18 @@ def attempts(cloud: AwsCloud, access: Access, account: Account, install: str) ->
         return
     subnet, groups = configuration.subnets[0], configuration.security_groups
     yield "see networks", lambda: cloud.networks(access).network(subnets=[subnet])
-    if account.worker_image is None or not isinstance(groups, tuple):
+    if image is None or not isinstance(groups, tuple):
         return
+    # In backup mode the profile is made for a session: there is none to try with.
+    worker = account.roles.worker if access.role != account.roles.worker_deployment else None
     call = LaunchCall(
         token="",
         count=1,
         instance_type="c5.large",
-        image=account.worker_image,
+        image=image,
         subnet=subnet,
         security_groups=groups,
-        profile=(account.roles.worker or "").rpartition("/")[2],
+        profile=(worker or "").rpartition("/")[2],
         user_data="",
         tags=tags.session_tags(install, "s-check"),
     )

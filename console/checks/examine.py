@@ -28,21 +28,27 @@ def examine(cloud: AwsCloud, settings: Settings, registry: Registry, accounts: S
 
 def _account(cloud: AwsCloud, settings: Settings, registry: Registry, account: Account) -> Findings:
     facts = known(settings, registry, account, PURPOSES["backup-ec2"])
-    look = Look(cloud=cloud, facts=facts, account=account, region=account.regions[0])
+    look = Look(
+        cloud=cloud,
+        facts=facts,
+        account=account,
+        region=account.regions[0],
+        image=account.worker_image or settings.worker_image,
+    )
     repository = registry.repositories[0] if registry.repositories else None
+    if repository is None:
+        yield look.finding(
+            "repository", State.MISSING, "no repository is registered", remedy="Register one: daywork account apply"
+        )
+        return
     try:
         if facts.is_home:
             yield from look_at_control_plane(look, cloud.doors().identity())
             yield from look_at_doors(look)
         yield from look_at_roles(look)
-        if repository is not None:
-            if repository.account == account.id:
-                yield from look_at_key(look, facts)
-            yield from look_at_networks(
-                look, control_region=settings.control_region, repository_region=repository.region
-            )
-        else:
-            yield look.finding("repository", State.NOTE, "no repository is registered")
+        if repository.account == account.id:
+            yield from look_at_key(look, facts)
+        yield from look_at_networks(look, control_region=settings.control_region, repository_region=repository.region)
     except DayworkError as error:
         # One account must not keep the others from being looked at.
         yield Finding(account=account.id, subject="account", state=State.UNKNOWN, text=str(error))

@@ -6,28 +6,25 @@ from console.checks.findings import Findings, State
 from console.checks.roles import Look
 from orchestrator.errors import CloudError, Refused
 from orchestrator.model.account import Tagged, WorkerConfiguration
+from orchestrator.model.network import Network
 from orchestrator.model.status import DeploymentMode
-from orchestrator.network import resolve
+from orchestrator.network import Requirement, resolve
 from orchestrator.planner.place import requirement
 
 
 def look_at_networks(look: Look, *, control_region: str, repository_region: str) -> Findings:
     """Say for each worker configuration how many of its subnets fit, and of the others why they fall out."""
     roles = look.account.roles
-    role = roles.worker_deployment or roles.backup or roles.restore
-    if role is None:
-        return
+    askers = [arn for arn in (roles.worker_deployment, roles.backup, roles.restore, roles.files) if arn]
     mode = DeploymentMode.BACKUP if roles.worker_deployment else DeploymentMode.PRODUCTION
-    for configuration in look.account.worker_configurations:
+    for configuration in look.account.worker_configurations if askers else ():
         region = configuration.region
-        networks = look.cloud.networks(look.access(role).model_copy(update={"region": region}))
         wanted = requirement(
             look.account, region, mode, control_region=control_region, repository_region=repository_region
         )
-        try:
-            network = networks.network() if _is_by_tags(configuration) else networks.network(subnets=wanted.subnets)
-        except CloudError as error:
-            yield look.finding("network", State.UNKNOWN, error.reason, remedy=error.remedy)
+        network = _network(look, askers, configuration, wanted)
+        if isinstance(network, CloudError):
+            yield look.finding("network", State.UNKNOWN, network.reason, remedy=network.remedy)
             continue
         found = resolve(network, wanted)
         where = f"{look.account.name}, {region}"
@@ -37,6 +34,21 @@ def look_at_networks(look: Look, *, control_region: str, repository_region: str)
             continue
         rejected = f"; {len(found.rejected)} fall out" if found.rejected else ""
         yield look.finding("network", State.OK, f"{where}: {len(found.fitting)} subnets fit{rejected}")
+
+
+def _network(
+    look: Look, askers: list[str], configuration: WorkerConfiguration, wanted: Requirement
+) -> Network | CloudError:
+    """Return the network as the first role sees it that may, or why none may."""
+    problem: CloudError | None = None
+    for role in askers:
+        access = look.access(role).model_copy(update={"region": configuration.region})
+        networks = look.cloud.networks(access)
+        try:
+            return networks.network() if _is_by_tags(configuration) else networks.network(subnets=wanted.subnets)
+        except CloudError as error:
+            problem = problem or error
+    return problem or CloudError("no role can look at the network")
 
 
 def _is_by_tags(configuration: WorkerConfiguration) -> bool:

@@ -28,12 +28,16 @@ _NOT_TAKEN = ("worker", "data")
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One account looked at: the cloud, what its documents are made of, where its rights are asked for."""
+    """One account looked at: the cloud, what its documents are made of, where its rights are asked for.
+
+    `image` is the image of workers, if one is configured.
+    """
 
     cloud: AwsCloud
     facts: Facts
     account: Account
     region: str
+    image: str | None = None
 
     def access(self, role: str | None) -> Access:
         """Return the access of a role of the account."""
@@ -123,7 +127,9 @@ def _unproved(look: Look, row: Purpose, arn: str, statements: Sequence[Document]
         target=arn,
         add=statements[0] if statements else None,
     )
-    for what, attempt in attempts(look.cloud, look.access(arn), look.account, look.facts.install):
+    for what, attempt in attempts(
+        look.cloud, look.access(arn), look.account, install=look.facts.install, image=look.image
+    ):
         try:
             attempt()
         except AccessDenied as error:

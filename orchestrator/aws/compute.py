@@ -285,7 +285,7 @@ def _parameters(call: LaunchCall) -> dict[str, Any]:
         "MaxCount": call.count,
         "ImageId": call.image,
         "InstanceType": call.instance_type,
-        "IamInstanceProfile": {"Name": call.profile},
+        **({"IamInstanceProfile": {"Name": call.profile}} if call.profile else {}),
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled"},
         "NetworkInterfaces": [

@@ -30,6 +30,7 @@ def desk(
             "CONTROL_BUCKET": world.install.control_bucket,
             "REPORT_QUEUE": world.install.report_queue,
             "HOME_ACCOUNT": world.install.home_account,
+            "WORKER_IMAGE": world.foundation.worker_image,
         }
         for name, value in settings.items():
             monkeypatch.setenv(f"DAYWORK_{name}", value)
