@@ -2,6 +2,7 @@
 
     DayworkError
     ├── Refused                   a request that must not be carried out; names field, value and remedy
+    │   ├── LeftOut               a resource that is not to be processed now; nothing is wrong
     │   ├── NotFound              what was named does not exist
     │   └── Conflict              it exists already, differently
     ├── LedgerUnavailable         the database of record does not answer
@@ -53,6 +54,10 @@ class Refused(DayworkError):
         shown = f" (got {self.value!r})" if self.value is not None else ""
         tail = f". {self.remedy}" if self.remedy else ""
         return f"{head}{self.reason}{shown}{tail}"
+
+
+class LeftOut(Refused):
+    """A resource that is not to be processed now: it is excluded, or a policy of higher priority has it."""
 
 
 class NotFound(Refused):

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from orchestrator import planner
-from orchestrator.errors import Missing, NotFound
-from orchestrator.ledger import points
+from orchestrator.errors import LeftOut, Missing, NotFound
+from orchestrator.ledger import claims as ledger_claims, points
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.ledger.sessions import Wanted
 from orchestrator.ledger.store import Transaction
@@ -23,7 +23,10 @@ from orchestrator.model.options import DatabaseRestoreOptions, RestoreVolumeOpti
 from orchestrator.model.plan import Access, ResourcePlan
 from orchestrator.model.request import SessionRequest, TagSelector
 from orchestrator.model.status import DeploymentMode
+from orchestrator.planner import collision
+from orchestrator.planner.claim import Claim
 from orchestrator.planner.restore import subnet_to_restore_into
+from orchestrator.planner.selection import Subject, excluded_by, exclusions, worded
 from orchestrator.ports import DatabaseView, FileSystemView, InstanceView, SnapshotView
 from orchestrator.services import Services
 
@@ -42,6 +45,12 @@ class Named(Protocol):
     @property
     def resource_id(self) -> str:
         """Its own id."""
+
+
+class _Tagged(Protocol):
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Its tags."""
 
 
 N = TypeVar("N", bound=Named)
@@ -66,6 +75,12 @@ class Group:
     zones: Mapping[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
 
+    def subject(self, resource: str) -> Subject:
+        """Return a resource as selections see it, with its tags as far as it has some and they were read."""
+        read: tuple[Mapping[str, _Tagged], ...] = (self.instances, self.snapshots, self.databases, self.file_systems)
+        tags = next((found[resource].tags for found in read if resource in found), {})
+        return Subject(account=self.account, region=self.region, resource_id=resource, tags=tags)
+
 
 def context(
     services: Services,
@@ -74,8 +89,12 @@ def context(
     registry: Registry,
     *,
     policy: str | None = None,
+    claims: Sequence[Claim] = (),
 ) -> planner.Context:
-    """Return what planning knows before it reads anything; `policy` is whose run it is, if anybody's."""
+    """Return what planning knows before it reads anything; `policy` is whose run it is, if anybody's.
+
+    `claims` are those of all policies of the operation: see `claims`.
+    """
     return planner.Context(
         request=request,
         mode=mode,
@@ -85,14 +104,42 @@ def context(
         worker_image=services.install.worker_image,
         control_region=services.install.control_region,
         policy=policy,
+        claims=tuple(claims),
     )
 
 
+def claims(tx: Transaction, operation: str) -> tuple[Claim, ...]:
+    """Return what policies of an operation lay claim to."""
+    found = ledger_claims.of_operation(tx, operation)
+    return tuple(Claim.of(name, document) for name, document in found.items())
+
+
 def select(services: Services, known: planner.Context, selector: TagSelector) -> list[Wanted]:
-    """List the resources that a selector finds by their tags. Raises `Refused`, `CloudError`."""
-    access = planner.operation_access(known, known.known_account(selector.account), selector.region)
-    found = services.cloud.compute(access).find_instances(selector.tags)
+    """List the resources of one account and Region that a selector finds by their tags, less what is excluded.
+
+    Raises `Refused`, `CloudError`.
+    """
+    access = planner.looking_access(known, known.known_account(selector.account), selector.region)
+    find = _finder(services, known, access)
+    found = dict.fromkeys(find(selector.tags))
+    for one in exclusions(known, access.account, access.region) if found else ():
+        for name in [one.id] if one.id is not None else find(one.tags):
+            found.pop(str(name), None)
     return [Wanted(account=access.account, region=access.region, resource_id=one) for one in found]
+
+
+def _finder(services: Services, known: planner.Context, access: Access) -> Callable[[Mapping[str, str]], list[str]]:
+    source = known.operation.rows[0].source
+    if source is Source.DATABASE:
+        return services.cloud.databases(access).find_databases
+    if source is Source.FILE_SYSTEM:
+        return services.cloud.file_systems(access).find_file_systems
+    return services.cloud.compute(access).find_instances
+
+
+def covering(known: planner.Context, group: Group, resource: str) -> list[Claim]:
+    """Return the claims of policies over a resource that was read, by rank: the first one wins when they collide."""
+    return collision.covering(known, known.claims, group.subject(resource))
 
 
 def grouped(known: planner.Context, resources: Iterable[N]) -> list[list[N]]:
@@ -185,11 +232,26 @@ def _zones(services: Services, access: Access, subnets: Sequence[str]) -> dict[s
 def decide(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
     """Plan one resource of a group, in the order of the session: device names go to who comes first.
 
-    Raises `Refused`.
+    Raises `Refused`, and `LeftOut` for what is not to be processed now.
     """
+    _leave_out(tx, known, group.subject(resource))
     plan = _DECIDERS[group.row.number](tx, known, group, resource)
     group.taken |= set(plan.details.get("devices", {}).values())
     return plan
+
+
+def _leave_out(tx: Transaction, known: planner.Context, subject: Subject) -> None:
+    """Raise `LeftOut` for what the request excludes, and for what a policy of higher priority is to process."""
+    if (excluded := excluded_by(known, subject)) is not None:
+        raise LeftOut(f"excluded by {worded(excluded)}")
+    if known.policy is None:
+        return
+    for rival in collision.outranking(known, known.claims, known.policy, subject):
+        session = ledger_claims.at_it(
+            tx, rival.policy, known.operation.name, subject.account, subject.region, subject.resource_id
+        )
+        if session is not None:
+            raise LeftOut(f"left to policy {rival}, whose session {session} processes it")
 
 
 def _backup(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:  # noqa: ARG001 - one form

@@ -15,9 +15,9 @@ import structlog
 from orchestrator.errors import NotFound, Refused
 from orchestrator.ledger import points, registry, sessions
 from orchestrator.ledger.store import Ledger, Transaction
-from orchestrator.model.catalogue import Operation
+from orchestrator.model.catalogue import Operation, Row, Source
 from orchestrator.model.reading import read_strict
-from orchestrator.model.request import ResourceSelector, SessionRequest, read_request
+from orchestrator.model.request import ANY, Exclusion, ResourceSelector, SessionRequest, TagSelector, read_request
 from orchestrator.model.status import DeploymentMode, ResourceStatus, SessionStatus
 from orchestrator.model.work import SESSION, WorkKey
 from orchestrator.operations import available, operation
@@ -129,7 +129,7 @@ def checked(
         mode = row.mode(request.mode)
     with _gathered(problems):
         read_strict(row.options, request.options, what="options", prefix="options")
-    wanted = _resources(tx, request, row, problems)
+    wanted = _resources(tx, request, row, mode, problems)
     with _gathered(problems):
         _roles(tx, request)
     with _gathered(problems):
@@ -158,7 +158,7 @@ def _gathered(problems: list[Refused]) -> Iterator[None]:
 
 
 def _resources(
-    tx: Transaction, request: SessionRequest, row: Operation, problems: list[Refused]
+    tx: Transaction, request: SessionRequest, row: Operation, mode: DeploymentMode, problems: list[Refused]
 ) -> list[sessions.Wanted]:
     wanted: list[sessions.Wanted] = []
     for number, one in enumerate(request.resources):
@@ -166,9 +166,8 @@ def _resources(
         with _gathered(problems):
             account = _account_of(tx, one.account, one.region, field)
             wanted.append(sessions.Wanted(account=account, region=one.region, resource_id=one.id))
-        if row.source_is_point:
-            with _gathered(problems):
-                _point(tx, one.id, f"{field}.id")
+        with _gathered(problems):
+            _of_row(tx, row.row(one.id), mode, one.id, field)
     for number, selector in enumerate(request.select):
         with _gathered(problems):
             if row.source_is_point:
@@ -177,8 +176,43 @@ def _resources(
                     field=f"select[{number}]",
                     remedy="Name restore points in resources",
                 )
-            _account_of(tx, selector.account, selector.region, f"select[{number}]")
+            _selected(tx, selector, f"select[{number}]")
+    for number, exclusion in enumerate(request.exclude):
+        with _gathered(problems):
+            _excluded(tx, request, exclusion, f"exclude[{number}]")
     return wanted
+
+
+def _of_row(tx: Transaction, row: Row, mode: DeploymentMode, resource: str, field: str) -> None:
+    """Check a resource against its own row of the catalogue."""
+    try:
+        row.deployment(mode)
+    except Refused as error:
+        raise Refused(error.reason, field=f"{field}.id", value=resource, remedy=error.remedy) from None
+    if row.source is Source.POINT:
+        _point(tx, resource, f"{field}.id")
+
+
+def _selected(tx: Transaction, selector: TagSelector, field: str) -> None:
+    if selector.account == ANY:
+        return
+    if selector.region == ANY:
+        registry.account(tx, selector.account, field=f"{field}.account")
+    else:
+        _account_of(tx, selector.account, selector.region, field)
+
+
+def _excluded(tx: Transaction, request: SessionRequest, exclusion: Exclusion, field: str) -> None:
+    if exclusion.account != ANY:
+        registry.account(tx, exclusion.account, field=f"{field}.account")
+    for one in request.resources:
+        if one.id == exclusion.id and exclusion.account in (ANY, one.account) and exclusion.region in (ANY, one.region):
+            raise Refused(
+                "this resource is named in resources and excluded as well",
+                field=f"{field}.id",
+                value=one.id,
+                remedy="Remove it from one of the two",
+            )
 
 
 def _point(tx: Transaction, point: str, field: str) -> None:

@@ -18,10 +18,14 @@ from orchestrator.model.status import DeploymentMode
 
 Account = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+AnyRegion = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z]{2}(-[a-z]+)+-\d)$")]
 RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$")]
 KeyArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+$")]
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]+$")]
 
+
+#: Every account, every Region.
+ANY = "*"
 
 #: The context in which a request is read back from the ledger, where its resources are rows of their own.
 STORED = MappingProxyType({"stored": True})
@@ -44,11 +48,33 @@ class ResourceSelector(Strict):
 
 
 class TagSelector(Strict):
-    """All resources of an account and Region that carry every one of these tags."""
+    """All resources of an account and Region that carry every one of these tags.
+
+    `*` as account is every registered one that has the operation's role, as Region every one the account is registered
+    for; in a tag's value `*` and `?` stand for any text, as in EC2's filters.
+    """
 
     account: Account
-    region: Region
+    region: AnyRegion
     tags: dict[str, str] = Field(min_length=1)
+
+
+class Exclusion(Strict):
+    """Resources that are left out, whoever names or selects them: one by its id, or all that carry these tags.
+
+    Without account or Region it holds for all of them.
+    """
+
+    account: Account = ANY
+    region: AnyRegion = ANY
+    id: Identifier | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        if (self.id is None) == (not self.tags):
+            raise ValueError("name an id or tags, one of the two")
+        return self
 
 
 class RequestRoles(Strict):
@@ -72,6 +98,7 @@ class Undertaking(Strict):
     mode: DeploymentMode | None = None
     resources: tuple[ResourceSelector, ...] = ()
     select: tuple[TagSelector, ...] = ()
+    exclude: tuple[Exclusion, ...] = ()
     roles: RequestRoles = RequestRoles()
     repository: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -103,6 +130,8 @@ class SessionRequest(Undertaking):
     def digest(self) -> str:
         """Return a SHA-256 of the request's meaning: equal for the same request, however it was written."""
         document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if not self.exclude:
+            del document["exclude"]  # it came later: what was submitted before keeps its digest
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

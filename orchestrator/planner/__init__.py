@@ -8,7 +8,7 @@ Reading order: `context` (what planning knows, whose roles), `worker` (how a res
 from __future__ import annotations
 
 from orchestrator.planner.backup import plan_backup
-from orchestrator.planner.context import Context, operation_access, worker_role_of
+from orchestrator.planner.context import Context, looking_access, operation_access, worker_role_of
 from orchestrator.planner.databases import plan_database_backup, plan_database_restore
 from orchestrator.planner.file_systems import plan_index
 from orchestrator.planner.place import Place
@@ -22,6 +22,7 @@ __all__ = [
     "GIB",
     "Context",
     "Place",
+    "looking_access",
     "operation_access",
     "plan_archive",
     "plan_backup",

@@ -11,6 +11,7 @@ from orchestrator.model.plan import Access
 from orchestrator.model.request import SessionRequest
 from orchestrator.model.status import DeploymentMode
 from orchestrator.operations import CATALOGUE
+from orchestrator.planner.claim import Claim
 from orchestrator.planner.place import Place
 
 
@@ -18,8 +19,8 @@ from orchestrator.planner.place import Place
 class Context:
     """What planning knows: the request, its mode, the registry, and the install's own values.
 
-    `policy` is whose run it is, if anybody's. `places` holds what was read of each account and Region that workers are
-    to stand in; whoever reads fills it.
+    `policy` is whose run it is, if anybody's, `claims` what all policies of the operation want. `places` holds what was
+    read of each account and Region that workers are to stand in; whoever reads fills it.
     """
 
     request: SessionRequest
@@ -30,6 +31,7 @@ class Context:
     worker_image: str | None = None
     control_region: str | None = None
     policy: str | None = None
+    claims: tuple[Claim, ...] = ()
     places: dict[tuple[str, str], Place] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -101,6 +103,27 @@ def operation_access(context: Context, account_id: str, region: str, row: Row | 
     if override is not None and override.split(":")[4] == account_id:
         return Access(account=account_id, region=region, role=override)
     return Access(account=account_id, region=region, role=role_of(account, row.own))
+
+
+def looking_access(context: Context, account_id: str, region: str) -> Access:
+    """Return who looks for an account's resources by their tags. Raises `Refused` naming the role that is missing.
+
+    It is the operation's own role; for what works on the repository alone, whoever backs the sources up.
+    """
+    row = context.operation.rows[0]
+    if row.own is not Purpose.DEPLOYMENT:
+        return operation_access(context, account_id, region, row)
+    role = role_of(context.account(account_id), Purpose.BACKUP)
+    return Access(account=account_id, region=region, role=role)
+
+
+def can_look(context: Context, account: Account) -> bool:
+    """Whether an account has the role that looks for its resources."""
+    try:
+        looking_access(context, account.id, account.regions[0])
+    except Refused:
+        return False
+    return True
 
 
 def worker_role_of(context: Context, account_id: str, row: Row | None = None) -> str:

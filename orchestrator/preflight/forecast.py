@@ -19,6 +19,8 @@ class Severity(StrEnum):
 
     REFUSED = "refused"
     """It will not be done until somebody changes something."""
+    SKIPPED = "skipped"
+    """It is left out on purpose: excluded, or a policy of higher priority has it."""
     DOUBTFUL = "doubtful"
     """It may fail; what decides cannot be seen from here."""
     WAITS = "waits"
@@ -43,7 +45,7 @@ class Finding:
 
 @dataclass(kw_only=True)
 class ResourceForecast:
-    """What is planned for a resource (None: it is refused), what was found, and the subnets that were looked at."""
+    """What is planned for a resource (None: refused or left out), what was found, and the subnets that were looked at."""
 
     account: str
     region: str
@@ -61,7 +63,7 @@ class ResourceForecast:
     @property
     def is_refused(self) -> bool:
         """Whether it will not be done."""
-        return self.plan is None or self.status == Severity.REFUSED
+        return self.status == Severity.REFUSED or (self.plan is None and self.status != Severity.SKIPPED)
 
 
 @dataclass(kw_only=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator import planner, planning, submission, tags
-from orchestrator.errors import CloudError, Refused
+from orchestrator.errors import CloudError, LeftOut, Refused
 from orchestrator.ledger import registry
 from orchestrator.ledger.sessions import Wanted
 from orchestrator.model.request import read_request
 from orchestrator.network import NoNetwork
+from orchestrator.planner.selection import spread
 from orchestrator.preflight import room
 from orchestrator.preflight.forecast import Finding, Forecast, ResourceForecast, Severity
 from orchestrator.preflight.rights import KeyRights
@@ -27,7 +28,8 @@ def forecast(services: Services, document: Any, *, policy: str | None = None) ->
     request = read_request(document)
     with services.ledger.read() as tx:
         mode, wanted = submission.checked(tx, request, only_planned=True)
-        known = planning.context(services, request, mode, registry.load(tx), policy=policy)
+        claims = planning.claims(tx, request.operation)
+        known = planning.context(services, request, mode, registry.load(tx), policy=policy, claims=claims)
     found = Forecast(operation=request.operation, mode=mode, is_available=known.operation.is_available)
     resources = _selected(services, known, found, wanted)
     try:
@@ -50,7 +52,7 @@ def forecast(services: Services, document: Any, *, policy: str | None = None) ->
 def _selected(services: Services, known: planner.Context, found: Forecast, wanted: list[Wanted]) -> list[Wanted]:
     """Return the resources of the request, those that it selects by tags included, each once."""
     resources = dict.fromkeys(wanted)
-    for selector in known.request.select:
+    for selector in spread(known):
         try:
             resources |= dict.fromkeys(planning.select(services, known, selector))
         except (Refused, CloudError) as error:
@@ -74,6 +76,8 @@ def _group(services: Services, known: planner.Context, members: list[Wanted]) ->
             made = ResourceForecast(account=one.account, region=one.region, resource_id=one.resource_id)
             try:
                 made.plan = planning.decide(tx, known, group, one.resource_id)
+            except LeftOut as error:
+                made.findings.append(Finding(Severity.SKIPPED, error.reason))
             except NoNetwork as error:
                 made.findings.append(Finding.of(error))
                 made.candidates = error.resolution.candidates
@@ -81,8 +85,18 @@ def _group(services: Services, known: planner.Context, members: list[Wanted]) ->
                 made.findings.append(Finding.of(error))
             else:
                 _look_at_place(known, made)
+            made.findings += _collisions(known, group, one)
             out.append(made)
     return out
+
+
+def _collisions(known: planner.Context, group: planning.Group, one: Wanted) -> list[Finding]:
+    """Say which policies want a resource, if several do, and which one has it when they collide."""
+    found = planning.covering(known, group, one.resource_id)
+    if len(found) < 2:  # noqa: PLR2004 - it takes two
+        return []
+    names = " and ".join(map(str, found))
+    return [Finding(Severity.NOTE, f"policies {names} cover it: when they collide, {found[0].policy} has it")]
 
 
 def _look_at_place(known: planner.Context, made: ResourceForecast) -> None:

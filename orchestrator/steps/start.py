@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from orchestrator import planner, planning, retry, tags
-from orchestrator.errors import CloudError, Refused, Retryable
+from orchestrator.errors import CloudError, LeftOut, Refused, Retryable
 from orchestrator.ledger import journal, pausing, registry, sessions, work
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.request import TagSelector
 from orchestrator.model.status import ResourceStatus, SessionStatus, Step
 from orchestrator.model.work import Claim, Done, Outcome, Park
+from orchestrator.planner.selection import spread
 from orchestrator.services import Services
 
 #: `daywork resume` wakes a start that waits; the moment only keeps it from being forgotten.
@@ -28,8 +29,8 @@ def start(services: Services, held: Claim) -> Outcome:
             return Park(pausing.RESUME, tx.now + _PAUSED)
         if session.status is SessionStatus.PENDING:
             sessions.move(tx, session_id, SessionStatus.RUNNING, started_at=tx.now)
-        known = registry.load(tx)
-    context = planning.context(services, session.request, session.mode, known, policy=session.policy)
+        known, claims = registry.load(tx), planning.claims(tx, session.operation)
+    context = planning.context(services, session.request, session.mode, known, policy=session.policy, claims=claims)
     if not session.is_stopping:
         _select(services, held, context)
         _plan_session(services, held, context, session)
@@ -54,7 +55,7 @@ def _is_worth_a_retry(held: Claim, error: Exception) -> bool:
 
 def _select(services: Services, held: Claim, context: planner.Context) -> None:
     """Put the resources that `select` finds by their tags into the session."""
-    for selector in context.request.select:
+    for selector in spread(context):
         try:
             wanted = planning.select(services, context, selector)
         except (Refused, CloudError) as error:
@@ -125,6 +126,9 @@ def _plan_group(
         for one in members:
             try:
                 plan = planning.decide(tx, context, group, one.resource_id)
+            except LeftOut as error:
+                _leave_out(tx, one, error.reason)
+                continue
             except Refused as error:
                 _fail(tx, one, error.reason, error.remedy)
                 continue
@@ -140,6 +144,11 @@ def _fail(tx: Transaction, one: sessions.Resource, reason: str, remedy: str) -> 
         tx, one.key, ResourceStatus.FAILED, outcome="failed", reason=reason[:2000], remedy=remedy[:2000]
     )
     journal.write(tx, one.session, f"{one.resource_id} refused: {reason}", ordinal=one.ordinal, level="error")
+
+
+def _leave_out(tx: Transaction, one: sessions.Resource, reason: str) -> None:
+    sessions.move_resource(tx, one.key, ResourceStatus.SKIPPED, outcome="skipped", reason=reason[:2000])
+    journal.write(tx, one.session, f"{one.resource_id} skipped: {reason}", ordinal=one.ordinal)
 
 
 def _stop(services: Services, held: Claim, waiting: Sequence[sessions.Resource]) -> None:
