@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(kw_only=True)
 class ResourceForecast:
-    """What is planned for a resource (None: refused or left out), what was found, and the subnets that were looked at."""
+    """What is planned for a resource (None: refused or left out), what was found, the subnets that were looked at."""
 
     account: str
     region: str
