@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from orchestrator.errors import Refused
+from orchestrator.network.requirement import Service, named
 
 
 class Why(StrEnum):
@@ -57,10 +58,16 @@ _REMEDIES = MappingProxyType(
 
 @dataclass(frozen=True)
 class Problem:
-    """One reason: its kind, and the sentence that names the things."""
+    """One reason: its kind, and the sentence that names the things, with {} where the service stands if it is one's."""
 
     why: Why
-    text: str
+    form: str
+    service: Service | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole sentence."""
+        return self.form if self.service is None else self.form.format(self.service)
 
     @property
     def remedy(self) -> str:
@@ -88,6 +95,14 @@ class Candidate:
     def fits(self) -> bool:
         """Whether a worker can stand here."""
         return not self.problems
+
+    @property
+    def reason(self) -> str:
+        """Why it does not fit; services that fail alike share a sentence."""
+        alike: dict[str, list[Service]] = {}
+        for one in self.problems:
+            alike.setdefault(one.form, []).extend([] if one.service is None else [one.service])
+        return ", ".join(form.format(named(services)) if services else form for form, services in alike.items())
 
 
 @dataclass(frozen=True)
@@ -134,8 +149,7 @@ def worded(rejected: Sequence[Candidate]) -> str:
     """Name each candidate and why it fell out; candidates with equal reasons share them."""
     alike: dict[str, list[str]] = {}
     for one in rejected:
-        reasons = ", ".join(dict.fromkeys(problem.text for problem in one.problems))
-        alike.setdefault(reasons, []).append(one.subnet + (f" ({one.zone})" if one.zone else ""))
+        alike.setdefault(one.reason, []).append(one.subnet + (f" ({one.zone})" if one.zone else ""))
     return "; ".join(f"{', '.join(subnets)}: {reasons}" for reasons, subnets in alike.items())
 
 

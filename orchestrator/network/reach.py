@@ -50,10 +50,12 @@ def way_to(spot: Spot, service: Service) -> str | Problem:
         return _by_gateway(spot, service, gateway)
     way = _by_internet(spot, service)
     if isinstance(way, Problem) and way.why is Why.NO_ROUTE and (unseen := _unseen(spot)) is not None:
-        return unseen if rules.lets_out(spot.groups, HTTPS) else _closed(spot, str(service), HTTPS)
+        return unseen if rules.lets_out(spot.groups, HTTPS) else _closed(spot, service)
     if isinstance(way, Problem) and interfaces:
         return Problem(
-            Why.ENDPOINT_WITHOUT_NAME, f"endpoint {interfaces[0].id} does not take the name of {service} (private DNS)"
+            Why.ENDPOINT_WITHOUT_NAME,
+            f"endpoint {interfaces[0].id} does not take the name of {{}} (private DNS)",
+            service,
         )
     return way
 
@@ -62,38 +64,39 @@ def _by_interface(spot: Spot, service: Service, endpoints: Sequence[Endpoint]) -
     problem: Problem | None = None
     for one in endpoints:
         if not one.is_available:
-            problem = Problem(Why.ENDPOINT_NOT_AVAILABLE, f"endpoint {one.id} for {service} is not available")
+            problem = Problem(Why.ENDPOINT_NOT_AVAILABLE, f"endpoint {one.id} for {{}} is not available", service)
             continue
         if not rules.lets_out_to(spot.groups, HTTPS, cidrs=spot.vpc.cidrs, peers=one.groups):
-            problem = _closed(spot, f"endpoint {one.id} for {service}", HTTPS)
+            problem = _closed(spot, service)
             continue
         theirs = [found for group in one.groups if (found := spot.network.group(group)) is not None]
         if theirs and not rules.lets_in(theirs, HTTPS, cidrs=[spot.subnet.cidr], peers=spot.group_ids):
-            problem = Problem(Why.ENDPOINT_CLOSED, f"endpoint {one.id} for {service} does not let it in on 443")
+            problem = Problem(Why.ENDPOINT_CLOSED, f"endpoint {one.id} for {{}} does not let it in on 443", service)
             continue
         return one.id
-    return problem or Problem(Why.NO_ROUTE, f"no endpoint for {service}")
+    return problem or Problem(Why.NO_ROUTE, "no endpoint for {}", service)
 
 
 def _by_gateway(spot: Spot, service: Service, endpoint: Endpoint) -> str | Problem:
     if rules.lets_out_to_internet(spot.groups, HTTPS):
         return endpoint.id
-    return _closed(spot, str(service), HTTPS)
+    return _closed(spot, service)
 
 
 def _by_internet(spot: Spot, service: Service) -> str | Problem:
     route = _default_route(spot)
     if route is None:
-        return Problem(Why.NO_ROUTE, f"no route to {service} and no endpoint for it")
+        return Problem(Why.NO_ROUTE, "no route to {} and no endpoint", service)
     if not _leads_out(spot, route):
         return Problem(Why.NO_ROUTE, f"the default route to {route.target} leads nowhere")
     if route.target.startswith("igw-") and not spot.public_address:
         return Problem(
             Why.NO_PUBLIC_ADDRESS,
-            f"no endpoint for {service}, and the route to internet gateway {route.target} needs a public address",
+            f"no endpoint for {{}}, and the route to internet gateway {route.target} needs a public address",
+            service,
         )
     if not rules.lets_out_to_internet(spot.groups, HTTPS):
-        return _closed(spot, str(service), HTTPS)
+        return _closed(spot, service)
     return route.target
 
 
@@ -130,6 +133,6 @@ def _leads_out(spot: Spot, route: Route) -> bool:
     return gateway is None or (gateway.is_public and gateway.is_available)
 
 
-def _closed(spot: Spot, what: str, port: int) -> Problem:
+def _closed(spot: Spot, service: Service) -> Problem:
     names = ", ".join(spot.group_ids)
-    return Problem(Why.EGRESS_CLOSED, f"security group {names} does not let it out to {what} on {port}")
+    return Problem(Why.EGRESS_CLOSED, f"security group {names} does not let it out to {{}} on {HTTPS}", service)

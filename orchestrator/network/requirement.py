@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -62,6 +63,14 @@ class Requirement:
     def is_configured(self) -> bool:
         """Whether somebody chose the subnets."""
         return bool(self.subnets or self.subnet_tags)
+
+
+def named(services: Iterable[Service]) -> str:
+    """Name services in a sentence: `ebs, sqs in eu-west-1 and s3 in eu-central-1`."""
+    regions: dict[str, list[str]] = {}
+    for one in services:
+        regions.setdefault(one.region, []).append(one.name)
+    return " and ".join(f"{', '.join(names)} in {region}" for region, names in regions.items())
 
 
 def services_of_a_worker(*, region: str, control_region: str, repository_region: str | None) -> tuple[Service, ...]:

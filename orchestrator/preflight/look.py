@@ -110,11 +110,10 @@ def _look_at_place(known: planner.Context, made: ResourceForecast) -> None:
     made.candidates = () if behind is None else behind.candidates
     for one in made.candidates:
         if not one.fits:
-            reasons = ", ".join(problem.text for problem in one.problems)
             remedy = one.problems[0].remedy
             made.findings.append(
                 Finding(
-                    Severity.NOTE, f"{one.subnet} is not used: {reasons}", f"To use it, {remedy}; others fit as it is"
+                    Severity.NOTE, f"{one.subnet} is not used: {one.reason}", f"To use it, {remedy}; others fit as it is"
                 )
             )
 

@@ -74,7 +74,7 @@ CASES = [
     case(Why.NO_ROUTE, network(ONE, route_tables=(table(None),)), network(ONE), "no route to kms in eu-west-1"),
     case(Why.NO_ROUTE, network(ONE, nat_gateways=(PRIVATE,)), network(ONE), "the default route to nat-1 leads nowhere"),
     case(Why.NO_ROUTE, replace(WITH_ENDPOINTS, endpoints=OTHERS), WITH_ENDPOINTS,
-         "no route to sqs in eu-west-1 and no endpoint for it"),
+         "no route to sqs in eu-west-1 and no endpoint"),
     case(Why.NO_PUBLIC_ADDRESS, network(ONE, route_tables=(table("igw-1"),)), network(ONE),
          "internet gateway igw-1 needs a public address"),
     case(Why.ENDPOINT_NOT_AVAILABLE, with_sqs(is_available=False), WITH_ENDPOINTS, "vpce-sqs for sqs in eu-west-1 is"),
@@ -137,7 +137,7 @@ def test_an_endpoint_of_another_region_is_of_no_use() -> None:
 
     found = only(WITH_ENDPOINTS, wanted)
 
-    assert [problem.text for problem in found.problems] == ["no route to sqs in eu-central-1 and no endpoint for it"]
+    assert [problem.text for problem in found.problems] == ["no route to sqs in eu-central-1 and no endpoint"]
 
 
 HUB = Route(destination="10.0.0.0/8", target="tgw-1")
@@ -260,6 +260,15 @@ def test_those_that_fit_share_what_a_launch_needs_to_share() -> None:
 
     assert [one.subnet for one in answer.fitting] == ["subnet-a"]
     assert answer.rejected[0].problems[0].text == "it is in vpc-2, subnet-a in vpc-1"
+
+
+def test_services_that_fail_alike_share_a_sentence() -> None:
+    """Whoever reads it sees at once what is missing."""
+    wanted = requirement(services=(*SERVICES, Service("s3", "eu-central-1")))
+
+    assert only(network(ONE, route_tables=(table(None),)), wanted).reason == (
+        "no route to ebs, kms, s3, sqs, sts in eu-west-1 and s3 in eu-central-1 and no endpoint"
+    )
 
 
 def test_the_refusal_names_every_candidate_with_its_reasons() -> None:
