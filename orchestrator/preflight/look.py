@@ -113,7 +113,9 @@ def _look_at_place(known: planner.Context, made: ResourceForecast) -> None:
             remedy = one.problems[0].remedy
             made.findings.append(
                 Finding(
-                    Severity.NOTE, f"{one.subnet} is not used: {one.reason}", f"To use it, {remedy}; others fit as it is"
+                    Severity.NOTE,
+                    f"{one.subnet} is not used: {one.reason}",
+                    f"To use it, {remedy}; others fit as it is",
                 )
             )
 
