@@ -52,7 +52,12 @@ def test_a_network_in_which_nothing_fits_fails_its_own_resources_alone(stage: St
     assert statuses(stage, session) == ["failed", "success"]
     failed = stage.resources(session)[0]
     assert "no subnet of production-a in eu-west-1 fits the worker" in (failed.reason or "")
-    for text in ("subnet-production-a-1", "subnet-production-a-2", "no free addresses", "no route to ebs, kms, s3, sqs, sts in"):
+    for text in (
+        "subnet-production-a-1",
+        "subnet-production-a-2",
+        "no free addresses",
+        "no route to ebs, kms, s3, sqs, sts in",
+    ):
         assert text in (failed.reason or "")
     assert "add a VPC endpoint for the service" in (failed.remedy or "")
     assert_nothing_left(stage, session)
