@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _SPACE = re.compile(r"\s*")
 
@@ -18,9 +19,10 @@ class Span:
     end: tuple[int, int]
 
 
-def statement_spans(text: str) -> list[Span]:
+@lru_cache(maxsize=1024)
+def statement_spans(text: str) -> tuple[Span, ...]:
     """Return the places of a policy's statements, in their order. Raises ValueError for what is not JSON."""
-    return [Span(_place(text, begin), _place(text, end - 1)) for begin, end in _statements(text)]
+    return tuple(Span(_place(text, begin), _place(text, end - 1)) for begin, end in _statements(text))
 
 
 def _place(text: str, offset: int) -> tuple[int, int]:

@@ -35,6 +35,6 @@ def test_statements_over_several_lines_keep_their_order() -> None:
 
 def test_a_policy_without_statements_has_no_places() -> None:
     """An empty list is legal JSON, if no policy."""
-    assert statement_spans('{"Statement": [ ]}') == []
-    assert statement_spans("{ }") == []
-    assert statement_spans('{"Statement":{}}') == [Span((1, 14), (1, 15))]
+    assert statement_spans('{"Statement": [ ]}') == ()
+    assert statement_spans("{ }") == ()
+    assert statement_spans('{"Statement":{}}') == (Span((1, 14), (1, 15)),)
