@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +30,8 @@ class Blows:
     most_hits: int
     #: How often each (session, ordinal) has lost a worker.
     hits: Counter[tuple[str, int]] = field(default_factory=Counter)
+    #: Instances whose end is on its way: who is dead cannot be killed again.
+    _gone: set[str] = field(default_factory=set)
 
     def strike(self, blow: Blow) -> str | None:
         """Carry a blow out. Returns what was hit, or None when there is no such victim at this moment."""
@@ -65,7 +68,7 @@ class Blows:
         found = self._process(name)
         if found is None:
             return None
-        found.signal(signal.SIGKILL)
+        _kill(found)
         return f"{name} {found.pid}"
 
     def _pool_child(self, choice: float) -> str | None:
@@ -74,7 +77,7 @@ class Blows:
         if not children:
             return None
         victim = children[int(choice * len(children))]
-        victim.signal(signal.SIGKILL)
+        _kill(victim)
         return f"pool child {victim.pid}"
 
     def _whole_worker(self, _: float) -> str | None:
@@ -84,7 +87,7 @@ class Blows:
         # The parent first: a child that died before it would be replaced.
         family = [found, *_children(found.pid)]
         for one in family:
-            one.signal(signal.SIGKILL)
+            _kill(one)
         return f"celery-worker {[one.pid for one in family]}"
 
     def _all_of_celery(self, _: float) -> str | None:
@@ -97,7 +100,7 @@ class Blows:
             return None
         # Files that are removed first cannot be read by the one that is started again.
         shutil.rmtree(self.stack.directory / "valkey" / "appendonlydir", ignore_errors=True)
-        found.signal(signal.SIGKILL)
+        _kill(found)
         return f"valkey {found.pid}, and its data"
 
     # --- workers ---
@@ -107,7 +110,10 @@ class Blows:
         victim = self._chosen({one["instance"]: one for one in found}, choice)
         if victim is None:
             return None
-        self.cloud("fleet/kill", {"instance": victim["instance"]})
+        try:
+            self.cloud("fleet/kill", {"instance": victim["instance"]})
+        except urllib.error.HTTPError:
+            return None  # it has just ended by itself
         return self._hit("agent of", victim["instance"])
 
     def _instance(self, choice: float) -> str | None:
@@ -127,7 +133,8 @@ class Blows:
 
     def _chosen(self, candidates: dict[str, Any], choice: float) -> Any | None:
         """Draw one whose resource may still be hit."""
-        owners = {name: owner for name in sorted(candidates) if (owner := self._owner(name)) is not None}
+        living = sorted(set(candidates) - self._gone)
+        owners = {name: owner for name in living if (owner := self._owner(name)) is not None}
         names = [name for name, owner in owners.items() if self.hits[owner] < self.most_hits]
         return candidates[names[int(choice * len(names))]] if names else None
 
@@ -139,6 +146,7 @@ class Blows:
         return None if row is None or row.ordinal is None else (row.session_id, row.ordinal)
 
     def _hit(self, what: str, instance: str) -> str:
+        self._gone.add(instance)
         owner = self._owner(instance)
         if owner is not None:
             self.hits[owner] += 1
@@ -159,6 +167,12 @@ class Blows:
             return json.load(answer)
 
 
+def _kill(victim: Process) -> None:
+    """Kill a process and see it dead: the next blow must find another one."""
+    victim.signal(signal.SIGKILL)
+    victim.wait(10)
+
+
 def _children(pid: int) -> list[Process]:
     """Return the children of a process, by their ids."""
     found: list[int] = []
@@ -167,4 +181,4 @@ def _children(pid: int) -> list[Process]:
             found += [int(child) for child in task.read_text().split()]
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return [one for child in sorted(found) if (one := Process.find(child)) is not None]
+    return [one for child in sorted(found) if (one := Process.find(child)) is not None and one.is_alive]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -65,6 +66,8 @@ class Chaos:
         self._sent: dict[str, Request] = {}
         self._sessions: dict[str, str] = {}
         self._stops: dict[str, int] = {}
+        self._aside = ThreadPoolExecutor(1)
+        self._asked: list[Future[str]] = []
         self._used: set[str] = set()
         self._began = time.monotonic()
         self._before = self._count()
@@ -102,17 +105,20 @@ class Chaos:
                 self._turn()
                 time.sleep(0.05)
             self._striker.heal()
+            for one in self._asked:
+                one.result()
             broken = [*self.auditor.broken(), *self._wrong()]
             assert not broken, "\n".join(broken)
         except Exception as error:
             raise AssertionError(f"{error}\n{self._story()}\n{autopsy(self.stack)}") from error
         finally:
             self._producer.close()
+            self._aside.shutdown()
 
     def _turn(self) -> None:
         events = self._count() - self._before
         # With nothing under way there are no events: then the next request is due.
-        is_quiet = not self._producer.waiting and self._have_ended()
+        is_quiet = bool(self._sessions) and not self._producer.waiting and self._have_ended()
         for request in list(self.requests):
             if (request.after <= events or is_quiet) and self._send(request):
                 self._tell(events, f"{request.id} is sent")
@@ -157,7 +163,8 @@ class Chaos:
     def _stop(self, events: int) -> None:
         for session, after in list(self._stops.items()):
             if after <= events:
-                self.stack.daywork("session", "stop", session)
+                # Not waited for: the storm goes on meanwhile.
+                self._asked.append(self._aside.submit(self.stack.daywork, "session", "stop", session))
                 self._tell(events, f"{session} is asked to stop")
                 del self._stops[session]
 

@@ -1,6 +1,7 @@
 """Chaos: whatever dies and whenever, sixty resources in both modes end right and nothing is left behind.
 
-`DAYWORK_CHAOS_SEED` raises other storms than the usual ones (`7`, or `7,8,9`), `DAYWORK_CHAOS_ROUNDS` makes them longer.
+`DAYWORK_CHAOS_SEED` raises other storms than the usual ones (`7`, or `7,8,9`), `DAYWORK_CHAOS_ROUNDS` makes them longer
+(`make chaos`).
 """
 
 from __future__ import annotations
