@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from orchestrator.ports import Room
     from orchestrator.preflight import Finding, Forecast, PlaceForecast, ResourceForecast
 
-_COLOURS = {"refused": "red", "doubtful": "yellow", "waits": "yellow", "note": "bright_black"}
+#: A colour for each severity, the worst first.
+_COLOURS = {
+    "refused": "red",
+    "skipped": "bright_black",
+    "doubtful": "yellow",
+    "waits": "yellow",
+    "note": "bright_black",
+}
 #: Resources named beside a finding; the JSON document names all of them.
 _NAMED = 5
 

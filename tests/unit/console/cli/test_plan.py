@@ -14,7 +14,9 @@ from support.fakes.limiter import MemoryLimiter
 from support.fakes.world import World
 from support.networks import network, subnet
 
+from console.cli.plan import _COLOURS
 from console.stack.context import Context
+from orchestrator.preflight import Severity
 from orchestrator.services import Install, Services
 
 
@@ -79,6 +81,24 @@ def test_what_is_refused_ends_with_8_and_names_its_resources_once(desk: Desk, wo
     assert said.out.count("none of c5.large, c5a.large, m5.large is offered") == 1
     assert "and 2 more" in said.out
     assert "Check the id, account and Region" in said.out
+
+
+def test_what_is_left_out_on_purpose_is_shown_and_refuses_nothing(desk: Desk, world: World, tmp_path: Path) -> None:
+    """Excluded by the request itself: skipped, with the reason; exit code 0."""
+    taken, left = (world.add_instance(A, REGION, 8, tags={"tier": tier}).id for tier in ("gold", "scratch"))
+    file = tmp_path / "request.yml"
+    resources = ", ".join(f"{{account: production-a, region: {REGION}, id: {one}}}" for one in (taken, left))
+    file.write_text(
+        f"source: me\nid: '1'\noperation: ec2-backup\n"
+        f"resources: [{resources}]\nexclude: [{{tags: {{tier: scratch}}}}]\n"
+    )
+
+    said = desk.say("plan", "-f", file)
+
+    assert said.code == 0
+    assert f"{A}/{REGION}/{taken}  ok" in said.out
+    assert f"{A}/{REGION}/{left}  skipped" in said.out
+    assert list(_COLOURS) == [str(one) for one in Severity]
 
 
 def test_the_document_is_the_same_from_a_file(desk: Desk, world: World, tmp_path: Path) -> None:
