@@ -33,13 +33,14 @@ _OWED = timedelta(seconds=5)
 def tick(ledger: Ledger, *, dispatch: Dispatch) -> int:
     """Look at the policies that are due; returns how many sessions were made. Constant work when none is.
 
-    Of policies that are due together the one of the highest priority comes first. Raises `LedgerUnavailable`.
+    Of policies that are due together the one of the highest priority comes first, among equals the earlier name.
+    Raises `LedgerUnavailable`.
     """
     with ledger.read() as tx:
         if pausing.paused(tx) is not None:
             return 0
         found = schedules.due(tx)
-    found.sort(key=lambda one: (-int(one.document.get("priority", 0)), one.next_at))
+    found.sort(key=lambda one: (-int(one.document.get("priority", 0)), one.name))
     return sum(_look(ledger, dispatch, entry.name) for entry in found)
 
 

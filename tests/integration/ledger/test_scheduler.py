@@ -346,6 +346,22 @@ def _unlucky(schedule: Schedule, name: str, *args: Any, **values: Any) -> Follow
     return follow(schedule, name, *args, **values)
 
 
+def test_of_policies_that_are_due_together_the_highest_priority_comes_first(
+    ledger: Ledger, clock: FakeClock, sent: Sent
+) -> None:
+    """Among equals the earlier name; whoever looks at what collides finds them in this order."""
+    ranks = {"a": 0, "b": 10, "c": 10, "d": -1}
+    for name, priority in ranks.items():
+        apply(ledger, {**policy(), "name": name, "priority": priority})
+    clock.pass_by(HOUR)
+
+    assert tick(ledger, dispatch=sent) == 4
+
+    with ledger.read() as tx:
+        order = [sessions.get(tx, key.session).policy for key in sent.keys]
+    assert order == ["b", "c", "a", "d"]
+
+
 def test_the_coming_runs_are_listed(ledger: Ledger, clock: FakeClock) -> None:
     """The soonest first; those that are switched off are not."""
     apply(ledger, policy())
