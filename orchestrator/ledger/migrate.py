@@ -1,15 +1,13 @@
-"""Bringing a database to the schema of this version, with Alembic."""
+"""Bringing a database to the schema of this version, with Alembic.
+
+Alembic is imported where it is used: it takes as long as half of everything else, and most processes never migrate.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
 from sqlalchemy.engine import Connection, Engine
 
 from orchestrator.ledger.store import file_of
@@ -32,6 +30,9 @@ def upgrade(engine: Engine) -> None:
 
 def bring(connection: Connection, revision: str) -> None:
     """Bring the database to a revision inside a transaction that the caller has begun and will commit."""
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     if connection.dialect.name == "postgresql":
@@ -55,6 +56,9 @@ def make_file(engine: Engine) -> None:
 
 def is_known(revision: str) -> bool:
     """Whether this version has the migrations that lead to a revision."""
+    from alembic.script import ScriptDirectory
+    from alembic.util.exc import CommandError
+
     try:
         return ScriptDirectory(str(_HERE)).get_revision(revision) is not None
     except CommandError:
@@ -63,6 +67,9 @@ def is_known(revision: str) -> bool:
 
 def revisions(engine: Engine) -> tuple[str | None, str | None]:
     """Return the schema's revision in this database (None: no schema at all), and that of this version."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     with engine.connect() as connection:
         there = MigrationContext.configure(connection).get_current_revision()
     return there, ScriptDirectory(str(_HERE)).get_current_head()
