@@ -112,8 +112,16 @@ def _open(services: Services, tx: Transaction, account: str, region: str, able: 
     paced = sum(busy.values()) + room
     ceiling = paced if limit is None else min(limit, paced)
     left = share(list(queues.values()), busy, limit=ceiling, of_session=install.session_workers)
+    free = (
+        None
+        if known is None or known.limits.vcpus is None
+        else known.limits.vcpus - launches.vcpus(tx, account, region)
+    )
     for one in able:
         count = min(left[one.session], one.count)
+        if free is not None:
+            count = min(count, max(0, free // one.spec.vcpus))
+            free -= count * one.spec.vcpus
         left[one.session] -= count
         if count:
             batches.admit(tx, account, region, one.session, one.digest, count, patience=install.deadlines.launch)
@@ -129,6 +137,9 @@ def _why(install: Install, account: Account | None, region: str, *, has: int) ->
     if account is not None and account.limits.workers is not None:
         most = f"account {account.name} has at most {account.limits.workers} workers at once in {region}"
         return f"{most}; it waits for one to end"
+    if account is not None and account.limits.vcpus is not None:
+        most = f"account {account.name} has at most {account.limits.vcpus} vCPUs of workers at once in {region}"
+        return f"{most}; it waits for some to end"
     return "AWS limits how fast instances may be started; it waits for its turn"
 
 

@@ -20,6 +20,7 @@ from ulid import ULID
 
 from orchestrator.ledger import schema, work
 from orchestrator.ledger.store import Transaction
+from orchestrator.model import machines
 from orchestrator.model.plan import Access
 from orchestrator.model.request import Strict
 from orchestrator.model.status import ResourceStatus
@@ -51,6 +52,11 @@ class LaunchSpec(Strict):
         """Return a SHA-256 that is equal for equal specs."""
         body = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(body.encode()).hexdigest()
+
+    @property
+    def vcpus(self) -> int:
+        """How many vCPUs a worker may count for, by its largest type."""
+        return max(machines.vcpus(kind) for kind in self.instance_types)
 
     def rungs(self) -> list[tuple[str, str]]:
         """Return the ladder: every (instance type, subnet), types first."""
@@ -221,6 +227,27 @@ def busy(tx: Transaction, account: str, region: str) -> dict[str, int]:
         for row in tx.rows(query):
             found[row.session_id] = found.get(row.session_id, 0) + row.number
     return found
+
+
+def vcpus(tx: Transaction, account: str, region: str) -> int:
+    """Return how many vCPUs the workers of an account and Region have or are about to have."""
+    workers = schema.workers
+    alive = tx.rows(
+        sa.select(workers.c.instance_type, sa.func.count().label("number"))
+        .where(workers.c.account == account, workers.c.region == region, workers.c.state.in_(_ALIVE))
+        .group_by(workers.c.instance_type)
+    )
+    asked = tx.rows(
+        sa.select(_TABLE.c.spec_digest, sa.func.min(_TABLE.c.id).label("id"), sa.func.count().label("number"))
+        .where(_TABLE.c.account == account, _TABLE.c.region == region, _TABLE.c.state == BATCHED)
+        .group_by(_TABLE.c.spec_digest)
+    )
+    specs = {
+        row.id: LaunchSpec.model_validate(row.spec)
+        for row in tx.rows(sa.select(_TABLE.c.id, _TABLE.c.spec).where(_TABLE.c.id.in_([one.id for one in asked])))
+    }
+    used = sum(machines.vcpus(row.instance_type) * int(row.number) for row in alive)
+    return used + sum(specs[row.id].vcpus * int(row.number) for row in asked)
 
 
 def explain(tx: Transaction, account: str, region: str, *, session: str, digest: str | None, why: str) -> None:

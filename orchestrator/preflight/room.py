@@ -9,6 +9,7 @@ from typing import TypeVar
 from orchestrator.errors import CloudError
 from orchestrator.ledger import launches
 from orchestrator.ledger.batches import BATCH
+from orchestrator.model import machines
 from orchestrator.model.plan import Access, ResourcePlan
 from orchestrator.planner import Context
 from orchestrator.ports import Limits, Room
@@ -44,11 +45,26 @@ def _admitted(services: Services, known: Context, access: Access, planned: Seque
         ceilings.append((max(0, most - busy), shown, "Let it wait, or raise limits.workers of the account"))
     if of_session is not None:
         ceilings.append((of_session, f"a session has at most {of_session} workers at once", "Let it wait"))
+    if account.limits.vcpus is not None:
+        with services.ledger.read() as tx:
+            free = account.limits.vcpus - launches.vcpus(tx, access.account, access.region)
+        fitting = _fitting(planned, free)
+        shown = f"account {account.name} has at most {account.limits.vcpus} vCPUs of workers at once in {access.region}"
+        ceilings.append((fitting, shown, "Let it wait, or raise limits.vcpus of the account"))
     if not ceilings:
         return
     room, shown, remedy = min(ceilings)
     for one, _ in planned[room:]:
         one.findings.append(Finding(Severity.WAITS, f"it waits until workers before it have ended: {shown}", remedy))
+
+
+def _fitting(planned: Sequence[Planned], free: int) -> int:
+    """Return how many of the first workers have room in this many vCPUs."""
+    for number, (_, plan) in enumerate(planned):
+        free -= max(machines.vcpus(kind) for kind in plan.worker.instance_types)
+        if free < 0:
+            return number
+    return len(planned)
 
 
 def _place(limits: Limits, known: Context, access: Access, planned: Sequence[Planned]) -> PlaceForecast:

@@ -243,6 +243,23 @@ def test_a_limit_of_workers_holds_at_every_moment(make_stage: Callable[..., Stag
     assert_nothing_left(stage, session)
 
 
+def test_a_limit_of_vcpus_holds_at_every_moment(make_stage: Callable[..., Stage]) -> None:
+    """A worker has c5.large, two vCPUs: five are room for two workers."""
+    document = values.document()
+    document["accounts"][0]["limits"] = {"vcpus": 5}
+    stage = make_stage(document=document)
+    session = submitted(stage, 5)
+    stage.run_until(lambda: at_once(stage) == 2)
+    reasons = {one.reason for one in stage.resources(session) if one.status == "waiting-for-capacity"}
+
+    most = watched(stage, session)
+
+    assert most == 2
+    assert reasons == {"account backup has at most 5 vCPUs of workers at once in eu-west-1; it waits for some to end"}
+    assert statuses(stage, session) == ["success"] * 5
+    assert_nothing_left(stage, session)
+
+
 def test_a_small_session_is_not_kept_waiting_by_a_large_one(make_stage: Callable[..., Stage]) -> None:
     """Twenty-four resources came first; the two of the small session are done long before them."""
     stage = limited(make_stage, 4)
