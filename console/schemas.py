@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.model.account import Registry
+from orchestrator.model.account import AccountDefaults, Registry
 from orchestrator.model.catalogue import Operation
 from orchestrator.model.request import SessionRequest
 from orchestrator.operations import CATALOGUE
@@ -43,8 +43,20 @@ def _with_catalogue(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def registry_schema() -> dict[str, Any]:
-    """Return the schema of the account registry's document."""
+    """Return the schema of the account registry's document.
+
+    Roles may be names, and what stands in `defaults` need not stand in an account.
+    """
     schema = Registry.model_json_schema(by_alias=True)
+    definitions: dict[str, Any] = schema.setdefault("$defs", {})
+    defaults = AccountDefaults.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+    definitions |= defaults.pop("$defs", {})
+    definitions["AccountDefaults"] = defaults
+    schema["properties"]["defaults"] = {"$ref": "#/$defs/AccountDefaults"}
+    definitions["Account"]["required"] = ["id", "name"]
+    for role in (*definitions["AccountRoles"]["properties"].values(), definitions["Repository"]["properties"]["role"]):
+        for form in role.get("anyOf", []):
+            form.pop("pattern", None)
     return {"$schema": _DIALECT, "$id": "urn:daywork:registry:1", **schema, "title": "Daywork account registry"}
 
 

@@ -81,7 +81,7 @@ class Keep(Strict):
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
         if not self.model_dump(exclude_none=True):
-            raise ValueError("say what is kept: last, days, daily, weekly, monthly or yearly")
+            raise ValueError("say what to keep: last, days, daily, weekly, monthly or yearly")
         return self
 
 

@@ -11,6 +11,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from orchestrator.model.account import SecretRef
+from orchestrator.model.options import Keep
 from orchestrator.model.reading import read_strict
 from orchestrator.model.request import Strict, Undertaking
 from orchestrator.model.status import SessionStatus
@@ -117,26 +118,6 @@ class Schedule(Strict):
         except StopIteration:
             raise ValueError(f"{value!r} never comes") from None
         return value
-
-
-class Keep(Strict):
-    """Which restore points of a resource are kept.
-
-    The `last` so many, those of so many `days`, and the newest of each day, week, month and year, so many of them.
-    """
-
-    last: int | None = Field(default=None, ge=1, le=10_000)
-    days: int | None = Field(default=None, ge=1, le=36_500)
-    daily: int | None = Field(default=None, ge=1, le=10_000)
-    weekly: int | None = Field(default=None, ge=1, le=10_000)
-    monthly: int | None = Field(default=None, ge=1, le=10_000)
-    yearly: int | None = Field(default=None, ge=1, le=1_000)
-
-    @model_validator(mode="after")
-    def _keeps_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("say what to keep: last, days, daily, weekly, monthly or yearly")
-        return self
 
 
 class Retention(Strict):
