@@ -8,6 +8,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+#: Said of an empty database, and of one of an earlier version.
+NO_TABLES: Final = "it has not the tables of this version"
+
 #: SQLite's names of errors; an extended name (`SQLITE_IOERR_WRITE`) is looked up by its beginning.
 _SQLITE: Final = MappingProxyType(
     {
@@ -28,7 +31,7 @@ _POSTGRESQL: Final = MappingProxyType(
     {
         "28": "it refuses the user or the password",
         "3D": "the database does not exist on its server",
-        "42P01": "it has not the tables of this version",
+        "42P01": NO_TABLES,
         "53100": "the disk of its server is full",
         "53200": "its server has no memory left",
         "53300": "its server has no connection left",
@@ -41,8 +44,34 @@ _POSTGRESQL: Final = MappingProxyType(
     }
 )
 
-#: SQLite reports these as other classes than "operational", and no second try will help.
-BROKEN: Final = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT"})
+#: What PostgreSQL says to whoever it does not let in: there is no code with it.
+_REFUSALS: Final = MappingProxyType(
+    {
+        "authentication failed": _POSTGRESQL["28"],
+        "no pg_hba.conf entry": _POSTGRESQL["28"],
+        "does not exist": _POSTGRESQL["3D"],
+        "too many clients": _POSTGRESQL["53300"],
+        "starting up": _POSTGRESQL["57P03"],
+        "shutting down": _POSTGRESQL["57P03"],
+        "recovery mode": _POSTGRESQL["57P02"],
+    }
+)
+
+#: The driver's own classes, where the server has said nothing.
+_SILENCE: Final = MappingProxyType(
+    {
+        "ConnectionTimeout": "its server did not answer in time",
+        "OperationalError": "its server cannot be reached",
+    }
+)
+
+#: What is reported as other classes than "operational", and says of the database that it cannot be used as it is.
+_BROKEN: Final = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT", "42P01"})
+
+
+def is_broken(error: BaseException | None) -> bool:
+    """Whether a driver's error means that the database is damaged or empty, and not that a statement is wrong."""
+    return error is not None and (sqlite_name(error) in _BROKEN or getattr(error, "sqlstate", None) in _BROKEN)
 
 
 def words(error: BaseException | None) -> str:
@@ -54,11 +83,13 @@ def words(error: BaseException | None) -> str:
         known = next((text for start, text in _SQLITE.items() if name.startswith(start)), None)
         if known is not None:
             return known
-        return "it has not the tables of this version" if "no such table" in str(error) else name
+        return NO_TABLES if "no such table" in str(error) else name
     state = getattr(error, "sqlstate", None)
     if isinstance(state, str):
         return _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2]) or f"SQLSTATE {state}"
-    return type(error).__name__
+    text = str(error)
+    refusal = next((meaning for words_of_it, meaning in _REFUSALS.items() if words_of_it in text), None)
+    return refusal or _SILENCE.get(type(error).__name__, type(error).__name__)
 
 
 def sqlite_name(error: BaseException) -> str | None:
