@@ -141,9 +141,16 @@ def explain(error: BaseException) -> CommandError:
 
 
 def _ledger(error: BaseException) -> Problem:
-    reason = str(error) if type(error).__name__ == "LedgerUnavailable" else "the ledger does not answer"
+    from orchestrator.ledger.troubles import NO_TABLES
+
+    reason = str(error) if _is_from(error, "orchestrator") else "the ledger does not answer"
     if type(error).__name__ == "ProgrammingError":
-        reason = "the ledger has not the schema of this version"
+        reason = f"the ledger does not answer: {NO_TABLES}"
+    if NO_TABLES in reason:
+        return Problem(
+            reason=reason,
+            remedy="`daywork ledger upgrade` makes them; was the ledger lost, `daywork ledger restore` fills it from a copy",
+        )
     return Problem(
         reason=reason, remedy="See that its database runs, and that `daywork up` or the services were started"
     )

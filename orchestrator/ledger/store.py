@@ -305,9 +305,7 @@ def _available() -> Iterator[None]:
             raise LedgerContended("the ledger rolled a transaction back for the sake of another one") from error
         if error.connection_invalidated:
             raise LedgerContended("the connection to the ledger broke") from error
-        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or (
-            error.orig is not None and troubles.sqlite_name(error.orig) in troubles.BROKEN
-        ):
+        if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or troubles.is_broken(error.orig):
             raise LedgerUnavailable(f"the ledger does not answer: {troubles.words(error.orig)}") from error
         raise
     except sa.exc.DisconnectionError as error:
