@@ -149,7 +149,7 @@ def _ledger(error: BaseException) -> Problem:
     if NO_TABLES in reason:
         return Problem(
             reason=reason,
-            remedy="`daywork ledger upgrade` makes them; was the ledger lost, `daywork ledger restore` fills it from a copy",
+            remedy="`daywork ledger upgrade` makes them; a lost ledger is filled by `daywork ledger restore`",
         )
     return Problem(
         reason=reason, remedy="See that its database runs, and that `daywork up` or the services were started"
