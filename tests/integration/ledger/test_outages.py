@@ -12,6 +12,7 @@ import pytest
 from support.clock import FakeClock
 from support.ledgers import claimed, open_ledger, submit, under_way
 from support.postgres import Postgres, postgres
+from support.servers import free_port
 
 from orchestrator.errors import LedgerContended, LedgerUnavailable
 from orchestrator.ledger import sessions, store, work
@@ -58,6 +59,25 @@ def test_a_stopped_database_is_unavailable_until_it_is_back(on_server: Ledger, s
 
     submit(on_server, 1, name="after")
     assert look(on_server) >= 2
+
+
+def test_what_is_wrong_with_a_server_is_told_in_words(server: Postgres, clock: FakeClock) -> None:
+    """Nobody there, nobody let in, no such database, no tables; never an address or a password."""
+    free = server.url("daywork").replace(str(server.port), str(free_port()))
+    server.run("CREATE DATABASE empty")
+    server.run("CREATE ROLE stranger NOLOGIN")
+    cases = {
+        free: "cannot be reached",
+        server.url("nowhere"): "does not exist on its server",
+        server.url("empty"): "not the tables of this version",
+        server.url("daywork").replace("daywork@", "stranger:canary@"): "does not answer",
+    }
+
+    for url, words in cases.items():
+        with open_ledger(url, clock) as ledger, pytest.raises(LedgerUnavailable, match=words) as caught:
+            look(ledger)
+        assert str(server.port) not in str(caught.value)
+        assert "canary" not in str(caught.value)
 
 
 def test_a_crashed_database_keeps_what_it_committed(
