@@ -17,6 +17,7 @@ from orchestrator.model.account import Registry
 from orchestrator.model.plan import Access, ResourcePlan, SourceVolume
 from orchestrator.model.request import SessionRequest
 from orchestrator.model.status import DeploymentMode
+from orchestrator.planner.place import Site, requirement
 from orchestrator.ports import InstanceView
 
 BACKUP, PRODUCTION = DeploymentMode.BACKUP, DeploymentMode.PRODUCTION
@@ -284,3 +285,20 @@ def test_an_accounts_profiles_replace_the_catalogues_types() -> None:
     assert types(20 * 1024)[0] == "c5.4xlarge", "what no profile names is the catalogue's"
     document["accounts"][0]["workerProfiles"][1]["operations"] = {"ec2-backup": ["r7i.large"]}
     assert types(8) == types(2048) == ("r7i.large",)
+
+
+def test_a_network_by_tags_is_asked_of_the_resolver_by_its_tags() -> None:
+    """VPC, subnets and security groups; the VPC of the resource goes before a configured one."""
+    document = values.document()
+    document["accounts"][1]["workerConfigurations"] = [
+        {"region": REGION, "vpc": {"tags": {"a": "1"}}, "subnets": {"tags": {"b": "2"}}, "securityGroups": ["sg-1"]}
+    ]
+    found = Registry.model_validate(document).accounts[1]
+    options: dict[str, Any] = {"control_region": REGION, "repository_region": REGION}
+
+    wanted = requirement(found, REGION, PRODUCTION, **options)
+    beside = requirement(found, REGION, PRODUCTION, site=Site(vpc="vpc-9", zones=("z",)), **options)
+
+    assert (wanted.vpc, wanted.vpc_tags, wanted.subnets, wanted.subnet_tags) == (None, (("a", "1"),), (), (("b", "2"),))
+    assert (wanted.security_groups, wanted.group_tags, wanted.default_vpc) == (("sg-1",), (), False)
+    assert (beside.vpc, beside.zones) == ("vpc-9", ("z",))

@@ -20,6 +20,8 @@ from orchestrator.model.account import Registry
 from orchestrator.model.plan import Access, ResourcePlan
 from orchestrator.model.request import SessionRequest
 from orchestrator.model.status import DeploymentMode
+from orchestrator.operations import CATALOGUE, ROWS
+from orchestrator.planner.selection import spread
 from orchestrator.ports import DatabaseView, FileSystemView, MountTargetView
 
 GIB = 2**30
@@ -161,8 +163,6 @@ def test_a_cell_is_planned_with_the_roles_the_place_and_the_types_of_its_row(fur
 
 def test_every_allowed_cell_is_among_those_above() -> None:
     """A new row needs a line."""
-    from orchestrator.operations import ROWS
-
     assert {(row.number, mode) for row in ROWS for mode in row.modes} == {(cell[0], cell[2]) for cell in CELLS}
 
 
@@ -257,3 +257,31 @@ def test_a_repository_without_an_archive_cannot_be_archived(furnished: Stage) ->
         plan(furnished, "ec2-archive", "backup", restore_point(furnished, furnished.instance(A)))
 
     assert caught.value.field == "repositories.archive"
+
+
+@pytest.mark.parametrize(
+    ("operation", "options"),
+    [("efs-index", {}), ("rds-backup", {}), ("ec2-retention", {"keep": {"last": 1}}), ("ec2-backup", {})],
+)
+def test_a_selector_finds_what_the_operation_works_on(
+    furnished: Stage, operation: str, options: dict[str, Any]
+) -> None:
+    """File systems, DB instances, instances; for retention the instances whose points are due."""
+    world, tagged = furnished.world, {"backup": "daily"}
+    for kind in (world.databases, world.file_systems):
+        for name, one in kind[A, REGION].items():
+            kind[A, REGION][name] = replace(one, tags=tagged)  # type: ignore[type-var]
+    instance = furnished.instance(A, tags=tagged).split("/")[2]
+    body = {
+        "source": "test", "id": "1", "operation": operation, "options": options,
+        "select": [{"account": A, "region": REGION, "tags": {"backup": "dai*"}}],
+    }  # fmt: skip
+    with furnished.ledger.read() as tx:
+        known = registry.load(tx)
+    request = SessionRequest.model_validate(body)
+    context = planning.context(furnished.services, request, CATALOGUE[operation].default, known)
+
+    found = [one for selector in spread(context) for one in planning.select(furnished.services, context, selector)]
+
+    expected = {"efs-index": "fs-00000001", "rds-backup": "erp"}.get(operation, instance)
+    assert [(one.account, one.region, one.resource_id) for one in found] == [(A, REGION, expected)]
