@@ -47,11 +47,12 @@ def test_instances_are_described_with_their_volumes_and_unknown_ones_left_out(la
 
 
 def test_instances_are_found_by_all_of_their_tags(lab: Lab, backup: Compute) -> None:
-    """One tag that does not fit is enough to be left out."""
+    """One tag that does not fit is enough to be left out; stars stand for any text."""
     number = f"n{next(_numbers)}"
     known = lab.source(FIRST, team=number, backup="daily")
 
     assert backup.find_instances({"team": number, "backup": "daily"}) == [known]
+    assert backup.find_instances({"team": number, "backup": "da*y"}) == [known]
     assert backup.find_instances({"team": number, "backup": "weekly"}) == []
 
 
