@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli.exits import Problem, usage
+from console.cli.exits import CommandError, Exit, Problem, usage
 from console.stack import run
 
 app = typer.Typer(
@@ -26,6 +26,9 @@ def celery_worker(
         run.celery_worker(name, [one.strip() for one in queues.split(",")], concurrency)
     except ValueError as error:
         raise usage(Problem(field="--queues", value=queues, reason=str(error))) from None
+    except run.Crashed as error:
+        again = "Its log says which. Start it again, as compose and systemd do: it goes on with what it was at"
+        raise CommandError(Exit.INTERNAL, Problem(reason=str(error), remedy=again)) from None
 
 
 @app.command()

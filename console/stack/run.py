@@ -29,10 +29,15 @@ _PREFIX = "daywork."
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+class Crashed(RuntimeError):
+    """A process has ended by itself because of an error, which its log tells; whoever watches it starts it again."""
+
+
 def celery_worker(name: str, queues: Sequence[str], concurrency: int) -> None:
     """Be a Celery worker on these queues until SIGTERM.
 
-    Raises `ValueError` that names a queue that does not exist.
+    Raises `ValueError` that names a queue that does not exist, and `Crashed`: a Celery worker that holds messages when
+    the broker goes away does not get over it (kombu 5.7).
     """
     wanted = [queue if queue.startswith(_PREFIX) else _PREFIX + queue for queue in queues]
     if unknown := sorted(set(wanted) - set(QUEUES)):
@@ -60,7 +65,7 @@ def celery_worker(name: str, queues: Sequence[str], concurrency: int) -> None:
     worker.start()
     # Celery calls a soft end by SIGTERM a failure
     if worker.exitcode and state.should_terminate is None:
-        raise SystemExit(worker.exitcode)
+        raise Crashed("the Celery worker has ended because of an error")
 
 
 def beat() -> None:
