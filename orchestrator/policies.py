@@ -45,6 +45,8 @@ _DEPLOYING = (
     "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs",
 )
+#: Roles of other accounts that a permissions boundary names one by one.
+_MANY_ROLES = 40
 #: vCPUs of running on-demand instances of the standard families.
 _QUOTA = "arn:aws:servicequotas:*:*:ec2/L-1216C47A"
 
@@ -322,7 +324,8 @@ def temporary_boundary(
     """Permissions boundary of all temporary roles: what any session's role may ever need, whatever made it asks for.
 
     `repositories` are those in the backup account as (bucket, prefix, key ARN), `roles` the data and repository roles
-    of all accounts. The limit is that of a managed policy.
+    of all accounts; many of one name become a pattern over accounts, for a managed policy is short. Whom a data role
+    lets in is said by its own trust.
     """
     bases = [f"arn:aws:s3:::{bucket}/{prefix}" for bucket, prefix, _ in repositories]
     buckets = [f"arn:aws:s3:::{bucket}" for bucket, _, _ in repositories]
@@ -342,10 +345,18 @@ def temporary_boundary(
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *_blocks(install),
             *kept,
-            allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
+            allow("OtherAccounts", ["sts:AssumeRole"], _gathered(roles)) if roles else None,
         ),
         limit=MANAGED_LIMIT,
     )
+
+
+def _gathered(roles: Sequence[str]) -> list[str]:
+    """Return role ARNs, or patterns over all accounts when there are many."""
+    found = sorted(set(roles))
+    if len(found) <= _MANY_ROLES:
+        return found
+    return sorted({f"arn:aws:iam::*:{arn.split(':', 5)[5]}" for arn in found})
 
 
 def _dropping(install: str) -> Document:

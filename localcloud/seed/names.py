@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from orchestrator import tags
-
 HOME_ACCOUNT: Final = "111111111111"
 REGION: Final = "eu-west-1"
 REPORT_QUEUE: Final = "daywork-reports"
@@ -38,11 +36,6 @@ class Place:
     def report_queue_arn(self) -> str:
         """ARN of the report queue."""
         return f"arn:aws:sqs:{self.region}:{self.account}:{REPORT_QUEUE}"
-
-    @property
-    def temporary_roles(self) -> str:
-        """ARN pattern of the temporary roles of sessions."""
-        return f"arn:aws:iam::{self.account}:role{tags.path_of(self.install)}*"
 
 
 def production_accounts(count: int) -> list[tuple[str, str]]:

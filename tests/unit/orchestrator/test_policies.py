@@ -148,3 +148,20 @@ def test_whoever_reads_heads_reaches_no_block() -> None:
         "kms:Decrypt", "s3:GetObject", "s3:ListBucket",
     ]  # fmt: skip
     assert read["Resource"] == [f"arn:aws:s3:::bucket/main/{place}" for place in ("repo.json", "keys/*", "rp/*")]
+
+
+def test_the_boundary_of_many_accounts_stays_short() -> None:
+    """Roles of one name become a pattern over accounts; a few are named one by one."""
+
+    def boundary(count: int) -> list[str]:
+        document = policies.temporary_boundary(
+            install="test",
+            control_bucket="control",
+            report_queue_arn=QUEUE,
+            repositories=[("repository", "main/", KEY)],
+            roles=[f"arn:aws:iam::{number:012d}:role/DayworkData" for number in range(count)],
+        )
+        return list(next(one for one in statements(document) if one["Sid"] == "OtherAccounts")["Resource"])
+
+    assert len(boundary(40)) == 40
+    assert boundary(500) == ["arn:aws:iam::*:role/DayworkData"]
