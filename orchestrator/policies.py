@@ -107,7 +107,8 @@ def workers_trust(patterns: Sequence[tuple[str, str]]) -> Document:
 # --- what workers may do ------------------------------------------------------------------------------------------
 
 
-def _own_orders(bucket: str) -> list[Document]:
+def own_orders(bucket: str) -> list[Document]:
+    """Return what a worker may do with its own order, stop and result, which are named after it."""
     place = f"arn:aws:s3:::{bucket}/orders/*/${{aws:userid}}"
     return [
         allow("OwnOrder", ["s3:GetObject"], [f"{place}.json", f"{place}.stop", f"{place}.result.json"]),
@@ -192,7 +193,7 @@ def temporary_role(
     """
     return checked(
         document(
-            *_own_orders(control_bucket),
+            *own_orders(control_bucket),
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *_blocks(install, session=session),
             *(repository_statements(*repository) if repository is not None else []),
@@ -212,7 +213,7 @@ def worker_role(
     """Policy of a production account's own worker role: as the temporary one, over all snapshots of this install."""
     return checked(
         document(
-            *_own_orders(control_bucket),
+            *own_orders(control_bucket),
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *_blocks(install),
             *(repository_statements(*repository) if repository is not None else []),
@@ -341,7 +342,7 @@ def temporary_boundary(
     )
     return checked(
         document(
-            *_own_orders(control_bucket),
+            *own_orders(control_bucket),
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *_blocks(install),
             *kept,
@@ -485,29 +486,4 @@ def control_plane(
         allow("ProveBucket", ["s3:GetBucketPolicy"], [f"arn:aws:s3:::{control_bucket}"]),
         allow("Reports", ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], [report_queue_arn]),
         prove(own),
-    )
-
-
-# --- policies of buckets and queues -------------------------------------------------------------------------------
-
-
-def control_bucket(bucket: str, accounts: Sequence[str]) -> Document:
-    """Bucket policy: workers of the production accounts reach their own orders and nothing else."""
-    principals = {"AWS": [f"arn:aws:iam::{account}:root" for account in sorted(accounts)]}
-    return checked(
-        document(*[{**one, "Principal": principals} for one in _own_orders(bucket)]),
-        limit=20_480,
-    )
-
-
-def report_queue(queue_arn: str, accounts: Sequence[str]) -> Document:
-    """Queue policy: these accounts' workers may send (SQS takes 50 principals at most)."""
-    return document(
-        {
-            "Sid": "Workers",
-            "Effect": "Allow",
-            "Principal": {"AWS": [f"arn:aws:iam::{account}:root" for account in sorted(accounts)]},
-            "Action": "sqs:SendMessage",
-            "Resource": queue_arn,
-        }
     )

@@ -14,6 +14,7 @@ from localcloud.moto_behaviour import WORKER_IMAGE
 from localcloud.seed.address import CloudAddress
 from localcloud.seed.names import HOME_ACCOUNT, REGION, REPORT_QUEUE, Place
 from orchestrator import policies
+from orchestrator.rights import doors
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,9 @@ def allow_workers(cloud: CloudAddress, place: Place, accounts: Iterable[str]) ->
     }
     named = sorted(before | {place.account} | set(accounts))
     s3.put_bucket_policy(
-        Bucket=place.control_bucket, Policy=json.dumps(policies.control_bucket(place.control_bucket, named))
+        Bucket=place.control_bucket, Policy=json.dumps(doors.control_bucket(place.control_bucket, named))
     )
     sqs.set_queue_attributes(
         QueueUrl=queue,
-        Attributes={"Policy": json.dumps(policies.report_queue(place.report_queue_arn, named))},
+        Attributes={"Policy": json.dumps(doors.report_queue(place.report_queue_arn, named))},
     )

@@ -162,9 +162,7 @@ CHANGES: Final = (
                 "kms:GetKeyPolicy",
                 "servicequotas:GetServiceQuota",
             ),
-            "backup-rds": (
-                "rds:DescribeDBInstances",
-            ),
+            "backup-rds": ("rds:DescribeDBInstances",),
             "backup-efs": (
                 "elasticfilesystem:DescribeFileSystems",
                 "elasticfilesystem:DescribeMountTargetSecurityGroups",
@@ -205,9 +203,7 @@ CHANGES: Final = (
                 "kms:ReEncryptTo",
                 "servicequotas:GetServiceQuota",
             ),
-            "restore-rds": (
-                "rds:DescribeDBInstances",
-            ),
+            "restore-rds": ("rds:DescribeDBInstances",),
             "data": (
                 "ebs:CompleteSnapshot",
                 "ebs:GetSnapshotBlock",
@@ -233,9 +229,7 @@ CHANGES: Final = (
                 "s3:GetObject",
                 "s3:PutObject",
             ),
-            "report-queue": (
-                "sqs:SendMessage",
-            ),
+            "report-queue": ("sqs:SendMessage",),
         },
     ),
 )

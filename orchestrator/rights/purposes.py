@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from orchestrator import policies
 from orchestrator.errors import Refused
-from orchestrator.rights import reading
+from orchestrator.rights import doors, reading
 from orchestrator.rights.facts import ROLE_NAMES, Facts
 from orchestrator.statements import Document, document
 
@@ -268,14 +268,14 @@ _ROWS = (
         stands_in="backup",
         title="lets workers of production accounts reach their own orders",
         kind=Kind.BUCKET,
-        policy=lambda facts: policies.control_bucket(facts.control_bucket, _senders(facts)),
+        policy=lambda facts: doors.control_bucket(facts.control_bucket, _senders(facts)),
     ),
     Purpose(
         name="report-queue",
         stands_in="backup",
         title="lets workers of production accounts send reports",
         kind=Kind.QUEUE,
-        policy=lambda facts: policies.report_queue(facts.report_queue, _senders(facts)),
+        policy=lambda facts: doors.report_queue(facts.report_queue, _senders(facts)),
     ),
 )
 
