@@ -88,6 +88,13 @@ def worker_access(context: Context, row: Row, operation: Access) -> Access:
     if context.mode is DeploymentMode.PRODUCTION:
         return operation.model_copy(update={"region": region})
     account = context.backup_account()
+    if region not in account.regions:
+        raise Refused(
+            f"the worker would stand in {region}, for which the backup account {account.name} is not registered",
+            field="accounts.regions",
+            value=region,
+            remedy=f"Add {region} to the Regions of account {account.id} in the registry, or use production mode",
+        )
     return Access(account=account.id, region=region, role=deployment_role(context, account))
 
 

@@ -302,3 +302,14 @@ def test_a_network_by_tags_is_asked_of_the_resolver_by_its_tags() -> None:
     assert (wanted.vpc, wanted.vpc_tags, wanted.subnets, wanted.subnet_tags) == (None, (("a", "1"),), (), (("b", "2"),))
     assert (wanted.security_groups, wanted.group_tags, wanted.default_vpc) == (("sg-1",), (), False)
     assert (beside.vpc, beside.zones) == ("vpc-9", ("z",))
+
+
+def test_no_worker_is_planned_where_the_backup_account_is_not_registered() -> None:
+    """Nobody would look there for what is left behind."""
+    document = values.document()
+    document["accounts"][0]["regions"] = [OTHER_REGION]
+
+    with pytest.raises(Refused) as caught:
+        backup(view(ROOT), document=document)
+
+    assert (caught.value.field, caught.value.value) == ("accounts.regions", REGION)
