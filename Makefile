@@ -44,8 +44,8 @@ deflake: $(READY) ## repeat the tests in new orders until one fails
 	while $(BIN)/pytest -q -x; do :; done
 
 bench: $(READY) ## measure side by side with peers (minutes)
-	$(BIN)/python -m benchmarks.orchestration
-	$(BIN)/python -m benchmarks.recovery
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.orchestration
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.recovery
 
 demo: $(READY) ## the main job, end to end, on this machine, in a throw-away directory
 	$(BIN)/python -m console.demo

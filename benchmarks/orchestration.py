@@ -1,4 +1,4 @@
-"""Orchestration side by side: raw Celery's chord of chains against ours with the ledger on.
+"""Orchestration side by side: raw Celery's chord of chains, DBOS, and ours with the ledger on.
 
 Contenders take turns, each run with servers and Celery workers of its own; figures are medians, ratios are to raw
 Celery of the same round. Processor time counts every process: publisher, Celery workers with their children, servers.
@@ -7,6 +7,7 @@ Celery of the same round. Processor time counts every process: publisher, Celery
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -19,6 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.contenders import Contender, ours, raw
+from benchmarks.dbos import dbos
+from benchmarks.peers.environments import PeerMissing
 
 Setup = Callable[[Path], AbstractContextManager[Contender]]
 
@@ -26,6 +29,8 @@ CONTENDERS: dict[str, Setup] = {
     "raw Celery": raw,
     "Daywork on SQLite": partial(ours, database="sqlite"),
     "Daywork on PostgreSQL": partial(ours, database="postgresql"),
+    "DBOS on SQLite": partial(dbos, database="sqlite"),
+    "DBOS on PostgreSQL": partial(dbos, database="postgresql"),
 }
 _RAW = "raw Celery"
 
@@ -41,22 +46,29 @@ class Run:
     processor_seconds: float
 
 
-def compare(names: Sequence[str], counts: Sequence[int], rounds: int) -> list[Run]:
-    """Let the contenders take turns."""
+def compare(names: Sequence[str], counts: Sequence[int], rounds: int) -> tuple[list[Run], dict[str, str]]:
+    """Let the contenders take turns. Returns the runs, and why contenders are missing."""
     runs: list[Run] = []
-    for number in range(rounds):
-        for count in counts:
-            for name in names:
-                with (
-                    tempfile.TemporaryDirectory(prefix="daywork-bench-") as folder,
-                    CONTENDERS[name](Path(folder)) as contender,
-                ):
-                    before = contender.stage.processor_seconds()
-                    seconds = contender.run(count)
-                    spent = contender.stage.processor_seconds() - before
-                runs.append(Run(name, count, number, round(seconds, 3), round(spent, 3)))
-                print(f"{name}, {count} resources: {seconds:.2f} s, processor {spent:.2f} s", flush=True)
-    return runs
+    missing: dict[str, str] = {}
+    for number, count, name in itertools.product(range(rounds), counts, names):
+        try:
+            runs.append(_run(name, count, number))
+        except PeerMissing as error:
+            missing[name] = str(error)
+            continue
+        print(f"{name}, {count} resources: {runs[-1].seconds} s, processor {runs[-1].processor_seconds} s", flush=True)
+    return runs, missing
+
+
+def _run(name: str, count: int, number: int) -> Run:
+    with (
+        tempfile.TemporaryDirectory(prefix="daywork-bench-") as folder,
+        CONTENDERS[name](Path(folder)) as contender,
+    ):
+        before = contender.stage.processor_seconds()
+        seconds = contender.run(count)
+        spent = contender.stage.processor_seconds() - before
+    return Run(name, count, number, round(seconds, 3), round(spent, 3))
 
 
 def summary(runs: Sequence[Run]) -> list[dict[str, object]]:
@@ -115,12 +127,14 @@ def main() -> None:
     parser.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    runs = compare(given.contenders, given.resources, given.rounds)
+    runs, missing = compare(given.contenders, given.resources, given.rounds)
     rows = summary(runs)
     print(table(rows))
+    for name, reason in missing.items():
+        print(f"{name} was not measured: {reason}")
     if given.json:
         machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-        document = {"machine": machine, "summary": rows, "runs": [asdict(run) for run in runs]}
+        document = {"machine": machine, "summary": rows, "runs": [asdict(run) for run in runs], "missing": missing}
         given.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
