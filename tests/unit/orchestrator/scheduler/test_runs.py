@@ -11,7 +11,7 @@ from support.scenarios import hurry
 from support.stage import Stage
 
 from orchestrator.ledger import pausing, sessions
-from orchestrator.model.status import SessionStatus
+from orchestrator.model.status import ResourceStatus, SessionStatus
 from orchestrator.scheduler import asking
 from orchestrator.scheduler.policy import read_policy
 from orchestrator.scheduler.tick import tick
@@ -72,6 +72,30 @@ def test_each_tick_finds_what_carries_the_tags_then_in_every_account_and_region(
     assert {stage.session(one).status for one in (session, again)} == {SessionStatus.SUCCESS}
     assert_nothing_left(stage, session)
     assert_nothing_left(stage, again)
+
+
+def test_everything_everywhere_but_what_is_excluded(stage: Stage) -> None:
+    """One selector for all registered accounts and Regions; left out by id and by tags, as they are at each tick."""
+    begin(
+        stage,
+        select=[{"account": "*", "region": "*", "tags": DAILY}],
+        exclude=[{"tags": {"backup-hold": "yes"}}],
+    )
+    taken = {instance(stage, account, region, **DAILY) for account in (A, B) for region in (REGION, OTHER_REGION)}
+    held = instance(stage, B, OTHER_REGION, **{"backup-hold": "yes", **DAILY})
+
+    first, _ = run_at(stage, 2)
+    stage.world.instances[held].tags.pop("backup-hold")
+    second, _ = run_at(stage, 3)
+
+    assert done(stage, first) == taken
+    assert done(stage, second) == taken | {held}
+    assert {stage.session(one).status for one in (first, second)} == {SessionStatus.SUCCESS}
+
+
+def done(stage: Stage, session: str) -> set[str]:
+    """Return the resources of a session that were backed up."""
+    return {one.resource_id for one in stage.resources(session) if one.status is ResourceStatus.SUCCESS}
 
 
 def test_a_tick_that_finds_nothing_is_a_warning(stage: Stage) -> None:
