@@ -51,9 +51,9 @@ def find_lost(services: Services, held: Sequence[WorkKey], *, grace: timedelta) 
 
 
 def take_over(services: Services, holder: Holder) -> int:
-    """Drive what the earlier lives of a Celery worker that has just started had claimed. Returns how many units."""
+    """Drive what dead processes of a Celery worker had claimed, in this life or before. Returns how many units."""
     left = services.ledger.run(lambda tx: work.left_behind(tx, holder))
     services.dispatch.drive(left)
     if left:
-        log.info("claims of an earlier life taken over", count=len(left))
+        log.info("claims of the dead taken over", count=len(left))
     return len(left)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from functools import partial
+from threading import Thread
 from typing import Any
 
 from celery.signals import worker_init, worker_process_init, worker_ready
@@ -23,7 +24,7 @@ def make_app(settings: Settings, **parts: Any) -> DayworkApp:
     app.conf.update(settings_of(settings))
     for module in (steps, requests, fleet, periodic):
         module.register(app)
-    worker_process_init.connect(partial(_on_process_init, os.getpid()), weak=False)
+    worker_process_init.connect(partial(_on_process_init, app, os.getpid()), weak=False)
     worker_init.connect(partial(_on_worker_init, app), weak=False)
     worker_ready.connect(partial(_on_worker_ready, app), weak=False)
     return app
@@ -40,8 +41,8 @@ def _on_worker_ready(app: DayworkApp, **_: Any) -> None:
     app.take_over()
 
 
-def _on_process_init(parent: int, **_: Any) -> None:
-    """Tie the child to its parent, and freeze what the parent made.
+def _on_process_init(app: DayworkApp, parent: int, **_: Any) -> None:
+    """Tie the child to its parent, freeze what the parent made, and step in for a child that has died.
 
     Every Ignore leaves cyclic garbage behind; without this the collector copies the parent's pages into each child, and
     a child grows to 180 MiB instead of 82.
@@ -49,3 +50,6 @@ def _on_process_init(parent: int, **_: Any) -> None:
     die_with(parent)
     gc.collect()
     gc.freeze()
+    if os.getpid() != parent:
+        # Beside its first step: a child that does not report for duty within seconds is killed.
+        Thread(target=app.step_in, name="step-in", daemon=True).start()

@@ -81,6 +81,18 @@ class DayworkApp(Celery):
         finally:
             made.ledger.close()
 
+    def step_in(self) -> None:
+        """Drive what dead children of this Celery worker had claimed: a child is born when another one has died.
+
+        Celery tries a dead child's message again, and a broker that loses it meanwhile must not make anybody wait.
+        """
+        if self.holder is None:
+            return
+        try:
+            take_over(self.services, self.holder)
+        except LedgerUnavailable:
+            log.warning("claims of dead children run out by themselves: the ledger does not answer")
+
     @property
     def services(self) -> Services:
         """The services of this process: made at first use, because engines and clients must not cross a fork."""

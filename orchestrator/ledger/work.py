@@ -273,7 +273,7 @@ def signal_expired(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
 
 
 def left_behind(tx: Transaction, holder: Holder) -> list[WorkKey]:
-    """Take the claims of a Celery worker's earlier lives back. Returns what the caller must drive."""
+    """Take the claims of a Celery worker's dead processes back. Returns what the caller must drive."""
     table = _TABLE
     rows = tx.rows(
         sa.select(table.c.session_id, table.c.ordinal, table.c.fence, table.c.holder)
