@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from console.checks.attempts import attempts
+from console.checks.attempts import Attempt, attempts
 from console.checks.findings import Finding, Findings, State
 from orchestrator.aws.cloud import AwsCloud
 from orchestrator.aws.rights import AwsRights
@@ -80,45 +80,51 @@ def _rows(facts: Facts, key: str) -> list[Purpose]:
 
 
 def _own_rights(look: Look, key: str, arn: str, rights: AwsRights) -> Findings:
+    tries = attempts(look.cloud, look.access(arn), look.account, install=look.facts.install, image=look.image)
     for row in _rows(look.facts, key):
-        yield from prove(look, row, arn, rights)
+        if (asked := ask(look, row, arn, rights)) is None:
+            yield from _unproved(look, row, arn, tries)
+            return
+        yield from asked
 
 
-def prove(look: Look, row: Purpose, arn: str, rights: AwsRights, *, document: Document | None = None) -> Findings:
-    """Ask for every statement of a purpose's document, and say which a role lacks."""
-    subject, lacking = row.key or row.name, []
-    asked = list(probes(document or row.policy(look.facts), account=look.facts.account, region=look.region))
-    for probe in asked:
+def prove(look: Look, row: Purpose, arn: str, rights: AwsRights) -> Findings:
+    """Say which statements of a purpose's document an identity lacks, or that it lacks the right to ask."""
+    asked = ask(look, row, arn, rights)
+    yield from _unproved(look, row, arn, ()) if asked is None else asked
+
+
+def ask(look: Look, row: Purpose, arn: str, rights: AwsRights) -> list[Finding] | None:
+    """Return what a role lacks of a purpose's document; None: who asks may not ask IAM that."""
+    subject, found = row.key or row.name, []
+    for probe in probes(row.policy(look.facts), account=look.facts.account, region=look.region):
         try:
             refused = rights.refused(arn, actions=probe.actions, resources=probe.resources, context=probe.context)
         except AccessDenied:
-            yield from _unproved(look, row, arn, [one.statement for one in asked if one.sid == "Prove"])
-            return
+            return None
         except Missing:
-            yield look.finding(
-                subject, State.MISSING, f"there is no role {arn}", remedy="Make it (daywork role document)", target=arn
-            )
-            return
+            text = f"there is no role {arn}"
+            return [look.finding(subject, State.MISSING, text, remedy="Make it (daywork role document)", target=arn)]
         except CloudError as error:
-            yield look.finding(subject, State.UNKNOWN, str(error), target=arn)
-            return
+            return [look.finding(subject, State.UNKNOWN, str(error), target=arn)]
         if refused:
-            lacking.append(probe.sid)
             actions = ", ".join(dict.fromkeys(action for action in probe.actions if action in dict(refused)))
-            yield look.finding(
-                subject,
-                State.NOTE if row.is_addition(look.facts) else State.MISSING,
-                f"{arn.rpartition('/')[2]} lacks {probe.sid}: {actions} ({row.title})",
-                remedy=_ADD,
-                target=arn,
-                add=probe.lacking(refused),
+            found.append(
+                look.finding(
+                    subject,
+                    State.NOTE if row.is_addition(look.facts) else State.MISSING,
+                    f"{arn.rpartition('/')[2]} lacks {probe.sid}: {actions} ({row.title})",
+                    remedy=_ADD,
+                    target=arn,
+                    add=probe.lacking(refused),
+                )
             )
-    if not lacking:
-        yield look.finding(subject, State.OK, f"{arn.rpartition('/')[2]} may do all of {row.name}", target=arn)
+    return found or [look.finding(subject, State.OK, f"{arn.rpartition('/')[2]} may do all of {row.name}", target=arn)]
 
 
-def _unproved(look: Look, row: Purpose, arn: str, statements: Sequence[Document]) -> Findings:
+def _unproved(look: Look, row: Purpose, arn: str, tries: Iterable[Attempt]) -> Findings:
     subject, name = row.key or row.name, arn.rpartition("/")[2]
+    statements = [one for one in row.policy(look.facts)["Statement"] if one["Sid"] == "Prove"]
     yield look.finding(
         subject,
         State.MISSING,
@@ -127,9 +133,7 @@ def _unproved(look: Look, row: Purpose, arn: str, statements: Sequence[Document]
         target=arn,
         add=statements[0] if statements else None,
     )
-    for what, attempt in attempts(
-        look.cloud, look.access(arn), look.account, install=look.facts.install, image=look.image
-    ):
+    for what, attempt in tries:
         try:
             attempt()
         except AccessDenied as error:
@@ -146,7 +150,7 @@ def _unproved(look: Look, row: Purpose, arn: str, statements: Sequence[Document]
 
 
 def _others(look: Look, key: str, arn: str, rights: AwsRights) -> Findings:
-    """Look at the roles that a role looks after."""
+    """Look at the roles that a role looks after. When it may not ask, that is said of itself already."""
     named = look.account.roles.named()
     if key in ("backup", "restore") and "worker" in named:
         yield from _attached(look, "worker", named["worker"], arn, rights)
@@ -161,7 +165,7 @@ def _others(look: Look, key: str, arn: str, rights: AwsRights) -> Findings:
             context={"aws:principalarn": temporary},
         )
         yield from trusts(look, "data", named["data"], rights, [question])
-        yield from prove(look, PURPOSES["data"], named["data"], rights)
+        yield from ask(look, PURPOSES["data"], named["data"], rights) or ()
     if key == "workerDeployment" and "repository" in look.facts.roles:
         repository = look.facts.roles["repository"]
         questions = [
@@ -170,7 +174,7 @@ def _others(look: Look, key: str, arn: str, rights: AwsRights) -> Findings:
             if account != look.facts.repository.account
         ]
         yield from trusts(look, "repository", repository, rights, questions)
-        yield from prove(look, PURPOSES["repository"], repository, rights)
+        yield from ask(look, PURPOSES["repository"], repository, rights) or ()
     if key == "workerDeployment" and "repositoryReader" in look.facts.roles:
         yield from _reader(look, look.facts.roles["repositoryReader"], rights)
 
@@ -182,7 +186,7 @@ def _reader(look: Look, arn: str, rights: AwsRights) -> Findings:
     except AccessDenied as error:
         add = None if trust is None else _shown(trust(look.facts)["Statement"][0])
         yield look.finding("repositoryReader", State.MISSING, error.reason, remedy=_ADD, target=arn, add=add)
-    yield from prove(look, PURPOSES["repository-reader"], arn, rights)
+    yield from ask(look, PURPOSES["repository-reader"], arn, rights) or ()
 
 
 def _attached(look: Look, key: str, role: str, asking: str, rights: AwsRights) -> Findings:
@@ -196,7 +200,7 @@ def _attached(look: Look, key: str, role: str, asking: str, rights: AwsRights) -
         pass
     yield from trusts(look, key, role, rights, [_EC2])
     if key == "worker":
-        yield from prove(look, PURPOSES["worker"], role, rights)
+        yield from ask(look, PURPOSES["worker"], role, rights) or ()
 
 
 def trusts(look: Look, key: str, arn: str, rights: AwsRights, questions: Sequence[Question]) -> Findings:

@@ -148,7 +148,8 @@ def test_a_role_that_may_not_ask_is_tried_where_that_changes_nothing(desk: Desk,
         iam.put_role_policy(RoleName="DayworkBackup", PolicyName="daywork", PolicyDocument=json.dumps(document))
 
     assert code == 8
-    texts = " / ".join(one["text"] for one in wrong if one["subject"] == "backup")
+    assert {one["subject"] for one in wrong} == {"backup"}
+    texts = " / ".join(one["text"] for one in wrong)
     assert "lacks Prove" in texts
     assert "DayworkBackup may not see workers" in texts
     assert "DayworkBackup may not see networks" in texts
