@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 from orchestrator.model.plan import Access
 from orchestrator.ports import DatabaseView, FileSystemView, MountTargetView
@@ -11,25 +10,11 @@ from support import install as values
 from support.labs import FIRST, EmbeddedLab, FakeLab, Lab
 
 _numbers = itertools.count(1)
-_ACTIONS = [
-    "rds:DescribeDBInstances",
-    "elasticfilesystem:DescribeFileSystems",
-    "elasticfilesystem:DescribeMountTargets",
-    "elasticfilesystem:DescribeMountTargetSecurityGroups",
-]
 
 
 def reader(lab: Lab) -> Access:
-    """Return the access of a role that may describe DB instances and file systems."""
-    access = lab.access(FIRST, "backup")
-    if isinstance(lab, EmbeddedLab):
-        statement = {"Effect": "Allow", "Action": _ACTIONS, "Resource": "*"}
-        lab.seeded.cloud.admin("iam", FIRST).put_role_policy(
-            RoleName=str(access.role).rsplit("/", 1)[-1],
-            PolicyName="reads-data",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-        )
-    return access
+    """Return the access of a role that may describe DB instances and file systems: the role documents say so."""
+    return lab.access(FIRST, "backup")
 
 
 def add_database(lab: Lab, **tags: str) -> DatabaseView:
