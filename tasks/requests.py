@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tasks.base import DayworkApp
 
 #: A ledger that does not answer is asked again for a day.
-_AGAIN = timedelta(seconds=5)
-_MOST = 17_280
+_AGAIN = timedelta(seconds=2)
+_MOST = 43_200
 
 
 def register(app: DayworkApp) -> None:
