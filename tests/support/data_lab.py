@@ -25,7 +25,7 @@ def add_database(lab: Lab, **tags: str) -> DatabaseView:
     assert isinstance(lab, FakeLab)
     made = DatabaseView(
         id=name, engine="postgres", engine_version="16.3", state="available", size_gib=20,
-        availability_zone=f"{values.REGION}a", vpc="vpc-1", address=f"{name}.example", tags=tags,
+        availability_zone=f"{values.REGION}a", vpc="vpc-fake", address=f"{name}.example", tags=tags,
     )  # fmt: skip
     lab.world.databases.setdefault((FIRST, values.REGION), {})[name] = made
     return made
@@ -53,7 +53,7 @@ def add_file_system(lab: Lab, **tags: str) -> FileSystemView:
     assert isinstance(lab, FakeLab)
     name = f"fs-{next(_numbers):08x}"
     target = MountTargetView(
-        id="fsmt-1", subnet="subnet-production-a-1", availability_zone=f"{values.REGION}a", vpc="vpc-1",
+        id="fsmt-1", subnet="subnet-production-a-1", availability_zone=f"{values.REGION}a", vpc="vpc-fake",
         state="available", security_groups=("sg-1",),
     )  # fmt: skip
     made = FileSystemView(id=name, state="available", size_bytes=0, mount_targets=(target,), tags=tags)
@@ -68,9 +68,12 @@ def _real_file_system(lab: EmbeddedLab, tags: dict[str, str]) -> FileSystemView:
     name = efs.create_file_system(
         CreationToken=f"test-{next(_numbers)}", Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
     )["FileSystemId"]
-    made = efs.create_mount_target(FileSystemId=name, SubnetId=subnet, SecurityGroups=[group])
+    mount = ec2.create_security_group(GroupName=name, Description="mount target", VpcId=described["VpcId"])["GroupId"]
+    peers = [{"IpProtocol": "tcp", "FromPort": 2049, "ToPort": 2049, "UserIdGroupPairs": [{"GroupId": group}]}]
+    ec2.authorize_security_group_ingress(GroupId=mount, IpPermissions=peers)
+    made = efs.create_mount_target(FileSystemId=name, SubnetId=subnet, SecurityGroups=[mount])
     target = MountTargetView(
         id=made["MountTargetId"], subnet=subnet, availability_zone=described["AvailabilityZone"],
-        vpc=described["VpcId"], state="available", security_groups=(group,),
+        vpc=described["VpcId"], state="available", security_groups=(mount,),
     )  # fmt: skip
     return FileSystemView(id=name, state="available", size_bytes=0, mount_targets=(target,), tags=tags)
