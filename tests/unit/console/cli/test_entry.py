@@ -86,7 +86,7 @@ def test_a_ledger_without_its_schema_is_unreachable(
         said = desk.say("session", "list")
 
     assert said.code == 9
-    assert "daywork up" in said.err
+    assert "daywork ledger upgrade" in said.err
     assert "Traceback" not in said.err
 
 
