@@ -21,7 +21,7 @@ from orchestrator.ledger import journal, schema, sessions
 from orchestrator.ledger.store import Transaction
 from orchestrator.ledger.work import FENCE, NEXT_ATTEMPT, NOW, RESOURCES, Settled, fenced
 from orchestrator.model.status import Step, next_step
-from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park
+from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park, Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,9 @@ _NOTHING = Shown()
 def settle(tx: Transaction, held: Claim, outcome: Outcome, shown: Shown = _NOTHING) -> Settled:
     """Write down what a step answered. Raises `Fenced` when somebody else has taken the work over.
 
-    Done moves to the next step; Failed and Stopped move to teardown; Again parks the next attempt's first step; Park
-    parks unless a signal came meanwhile. The session's own release rests until its resources have ended: the chord
-    calls it, or else `work.releasable` names it. Raises `IllegalTransition` when the resource is final already.
+    Done moves to the next step; Failed, Stopped and Skipped move to teardown; Again parks the next attempt's first
+    step; Park parks unless a signal came meanwhile. The session's own release rests until its resources have ended: the
+    chord calls it, or else `work.releasable` names it. Raises `IllegalTransition` when the resource is final already.
     """
     change = {
         "of_session": held.key.session,
@@ -123,6 +123,8 @@ def _movement(held: Claim, outcome: Outcome) -> dict[str, Any]:
 def _word(outcome: Outcome) -> str:
     if isinstance(outcome, Done | Again):
         return "success"
+    if isinstance(outcome, Skipped):
+        return "skipped"
     return "failed" if isinstance(outcome, Failed) else "stopped"
 
 

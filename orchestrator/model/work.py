@@ -85,4 +85,11 @@ class Stopped:
     reason: str = "stopped on request"
 
 
-Outcome = Done | Park | Again | Failed | Stopped
+@dataclass(frozen=True)
+class Skipped:
+    """The resource is left to somebody else; the chain goes on to `teardown`, which finds nothing to remove."""
+
+    reason: str
+
+
+Outcome = Done | Park | Again | Failed | Stopped | Skipped

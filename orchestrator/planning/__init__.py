@@ -6,10 +6,10 @@ The first step of a session and `daywork plan` share it: what the one shows is w
 
 from __future__ import annotations
 
-from orchestrator.planning.deciding import covering, decide
+from orchestrator.planning.deciding import covering, decide, outranked_by
 from orchestrator.planning.group import Group, grouped
 from orchestrator.planning.knowing import claims, context
 from orchestrator.planning.reading import read
 from orchestrator.planning.selecting import select
 
-__all__ = ["Group", "claims", "context", "covering", "decide", "grouped", "read", "select"]
+__all__ = ["Group", "claims", "context", "covering", "decide", "grouped", "outranked_by", "read", "select"]

@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from orchestrator import planner
 from orchestrator.errors import LeftOut
-from orchestrator.ledger import claims as ledger_claims, points
+from orchestrator.ledger import claims as ledger_claims, points, registry
+from orchestrator.ledger.sessions import Session
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import ResourcePlan
 from orchestrator.planner import collision
@@ -15,7 +16,8 @@ from orchestrator.planner.claim import Claim
 from orchestrator.planner.restore import subnet_to_restore_into
 from orchestrator.planner.selection import Subject, excluded_by, worded
 from orchestrator.planning.group import Group
-from orchestrator.planning.knowing import attach_to, database, known_point
+from orchestrator.planning.knowing import attach_to, claims, context, database, known_point
+from orchestrator.services import Services
 
 
 def covering(known: planner.Context, group: Group, resource: str) -> list[Claim]:
@@ -38,14 +40,39 @@ def _leave_out(tx: Transaction, known: planner.Context, subject: Subject) -> Non
     """Raise `LeftOut` for what the request excludes, and for what a policy of higher priority is to process."""
     if (excluded := excluded_by(known, subject)) is not None:
         raise LeftOut(f"excluded by {worded(excluded)}")
+    if (reason := _left_to(tx, known, subject)) is not None:
+        raise LeftOut(reason)
+
+
+def _left_to(tx: Transaction, known: planner.Context, subject: Subject) -> str | None:
+    """Return whose a resource is now, if a policy of higher priority is to process it."""
     if known.policy is None:
-        return
+        return None
     for rival in collision.outranking(known, known.claims, known.policy, subject):
         session = ledger_claims.at_it(
             tx, rival.policy, known.operation.name, subject.account, subject.region, subject.resource_id
         )
         if session is not None:
-            raise LeftOut(f"left to policy {rival}, whose session {session} processes it")
+            return f"left to policy {rival}, whose session {session} processes it"
+    return None
+
+
+def outranked_by(tx: Transaction, services: Services, session: Session, subject: Subject) -> str | None:
+    """Return whose a resource of a planned session is now, if a policy of higher priority is to process it.
+
+    It reads the whole registry: for a resource that has to wait in any case.
+    """
+    if session.policy is None:
+        return None
+    known = context(
+        services,
+        session.request,
+        session.mode,
+        registry.load(tx),
+        policy=session.policy,
+        claims=claims(tx, session.operation),
+    )
+    return _left_to(tx, known, subject)
 
 
 def _backup(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:  # noqa: ARG001 - one form

@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from orchestrator import policies, tags
+from orchestrator import planning, policies, tags
 from orchestrator.errors import Permanent
 from orchestrator.ledger import journal, leases, schema, sessions, things, work
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.model.status import DeploymentMode, Step
-from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
+from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Skipped, Stopped, WorkKey
+from orchestrator.planner.selection import Subject
 from orchestrator.services import Services
 from orchestrator.statements import Document
 from orchestrator.steps.view import View, look, repository
@@ -81,20 +82,36 @@ def _chain_lease(chain: str) -> str:
     return f"chain:{chain}"
 
 
-def _chain(services: Services, view: View) -> Park | None:
+def _chain(services: Services, view: View) -> Park | Skipped | None:
     chain = view.plan.chain
     if chain is None:
         return None
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
+        # Who was woken asks first: somebody may have come meanwhile who goes before it.
+        is_held = leases.holder(tx, _chain_lease(chain)) == owner(view) if view.held.signals else True
+        if not is_held and (waited := _gives_way(tx, services, view)) is not None:
+            return waited
         if hold_chain(tx, services, view):
             return None
+        if (waiting := _gives_way(tx, services, view)) is not None:
+            return waiting
         holder = (leases.holder(tx, _chain_lease(chain)) or "").split("/")[0]
         return Park(
             chain_wait(chain),
             tx.now + min(max((tx.now - (view.held.begun_at or tx.now)) / 4, _SOONEST), _RAREST),
             reason=f"session {holder} is writing the same backup chain",
         )
+
+
+def _gives_way(tx: Transaction, services: Services, view: View) -> Skipped | None:
+    """Leave a resource that has to be waited for to a policy of higher priority which is to process it as well."""
+    place, tags_of_source = view.plan.operation, view.plan.details.get("configuration", {}).get("tags", {})
+    subject = Subject(
+        account=place.account, region=place.region, resource_id=view.resource.resource_id, tags=tags_of_source
+    )
+    reason = planning.outranked_by(tx, services, view.session, subject)
+    return None if reason is None else Skipped(reason)
 
 
 # --- the temporary role -------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
     claim refused, done already   -> GO_ON   (a repeat: the chain may publish the next link)
     claim refused, somebody at it -> STAND   (a repeat: do nothing)
-    Done / Failed / Stopped       -> GO_ON   (the ledger says where the chain stands now)
+    Done / Failed / Stopped / ... -> GO_ON   (the ledger says where the chain stands now)
     Park                          -> STAND, or the step again when a signal came meanwhile
     Again                         -> STAND   (the next attempt has a chain of its own)
     Fenced                        -> STAND
@@ -29,7 +29,7 @@ from orchestrator.ledger.settling import Shown
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.ledger.work import Refusal, Settled
 from orchestrator.model.status import ResourceStatus, Step
-from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park, Stopped, WorkKey
+from orchestrator.model.work import SESSION, Again, Claim, Done, Failed, Outcome, Park, Skipped, Stopped, WorkKey
 from orchestrator.services import Services
 
 StepFunction = Callable[[Services, Claim], Outcome]
@@ -155,8 +155,9 @@ def _shown(tx: Transaction, held: Claim, outcome: Outcome) -> Shown:
         return Shown(
             resource={"status": ResourceStatus.TEARING_DOWN, **ended}, line=f"failed: {outcome.reason}", level="error"
         )
-    if isinstance(outcome, Stopped):
-        ended = {"outcome": "stopped", "reason": outcome.reason}
+    if isinstance(outcome, Stopped | Skipped):
+        word = "stopped" if isinstance(outcome, Stopped) else "skipped"
+        ended = {"outcome": word, "reason": outcome.reason[:2000]}
         return Shown(resource={"status": ResourceStatus.TEARING_DOWN, **ended}, line=outcome.reason)
     if outcome.status is not None:
         forgotten = {"reason": None} if outcome.status is ResourceStatus.SUCCESS else {}
@@ -209,6 +210,8 @@ def _words(outcome: Outcome) -> str:
         return f"parked: {outcome.wait_for}"
     if isinstance(outcome, Again):
         return "parked: next-attempt"
+    if isinstance(outcome, Skipped):
+        return "skipped"
     return f"failed: {outcome.reason}" if isinstance(outcome, Failed) else "stopped"
 
 

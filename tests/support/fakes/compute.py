@@ -79,7 +79,7 @@ class FakeCompute:
             state_reason=one.reason,
             tags=dict(one.tags),
             volumes=one.volumes,
-            configuration=dict(one.configuration),
+            configuration={**one.configuration, "tags": dict(one.tags)} if one.configuration else {},
         )
 
     def launch(self, call: LaunchCall) -> list[InstanceView]:

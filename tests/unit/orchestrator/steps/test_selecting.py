@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -134,3 +135,26 @@ def test_a_plan_says_which_policy_has_a_resource(stage: Stage) -> None:
     assert "policies nightly (priority 10) and weekly (priority 0) cover it" in " ".join(notes)
     assert "nightly has it" in " ".join(notes)
     assert (excluded.resources[0].status, excluded.is_refused) == ("skipped", False)
+
+
+def test_a_resource_that_waits_is_left_to_a_policy_that_comes_later_and_goes_before(stage: Stage) -> None:
+    """It waited for a session by hand; meanwhile one came that has the higher priority."""
+    hurry(stage)
+    stage.agents.manners.work = timedelta(minutes=5)
+    instance = stage.instance(A, tags={"backup": "daily"})
+    policy(stage, "nightly", 10)
+    policy(stage, "weekly")
+    by_hand = stage.submit(instance)
+    stage.run_until(lambda: statuses(stage, by_hand) == ["running"])
+    low = run_of(stage, "weekly")
+    stage.run_until(
+        lambda: "writing the same" in (stage.resources(low)[0].reason or "") if stage.resources(low) else False
+    )
+    high = run_of(stage, "nightly")
+
+    stage.run(by_hand, low, high)
+
+    assert statuses(stage, by_hand) + statuses(stage, low) + statuses(stage, high) == ["success", "skipped", "success"]
+    assert f"whose session {high} processes it" in (stage.resources(low)[0].reason or "")
+    assert stage.session(low).status == "success"
+    assert_nothing_left(stage, by_hand, low, high)
