@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     removal_seconds: Seconds = 30 * 60
     visible_seconds: Seconds = 2 * 60
     watch_seconds: Seconds = 2
-    reconcile_seconds: Seconds = 15
+    reconcile_seconds: Seconds = 5
     sweep_seconds: Seconds = 120
     backup_seconds: Seconds = 15 * 60
     backups_kept: Annotated[int, Field(ge=1)] = 24
