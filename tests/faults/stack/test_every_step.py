@@ -70,8 +70,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One stack for all tests; at its end no secret may stand anywhere, after all that has gone wrong in it."""
-    settings = {"DAYWORK_RECONCILE_SECONDS": "3", "DAYWORK_WATCH_SECONDS": "1"}
-    with running_stack(tmp_path_factory.mktemp("stack"), accounts=2, instances=0, up=_UP, **settings) as stack:
+    with running_stack(tmp_path_factory.mktemp("stack"), accounts=2, instances=0, up=_UP) as stack:
         yield Scene(stack, tmp_path_factory.mktemp("images"))
         assert canaries.leaks(stack, tasks_of_each=5) == []
 
