@@ -126,3 +126,18 @@ def test_a_stop_before_planning_creates_nothing(stage: Stage) -> None:
     assert statuses(stage, session) == ["stopped"] * 2
     assert record(stage, session)["receipt"]["created"] == []
     assert_nothing_left(stage, session)
+
+
+def test_a_stop_after_the_end_changes_nothing(stage: Stage) -> None:
+    """Neither the status nor anything in the record, however often it is asked."""
+    session = begin(stage, "backup-backup")
+    stage.run(session)
+    before = record(stage, session)
+
+    stage.stop(session)
+    stage.stop(session)
+    stage.elapse(timedelta(minutes=5))
+
+    assert record(stage, session) == before
+    assert before["status"] == "success"
+    assert_nothing_left(stage, session)
