@@ -99,7 +99,14 @@ _SHOW = (
     )
     .values(status=sa.bindparam("to_status"), started_at=sa.func.coalesce(schema.resources.c.started_at, NOW))
 )
-_TAKEN = _TAKE.cte("taken")
+#: On PostgreSQL a claim does not wait for the disk: whatever is written under it, or settles it, waits for both. A
+#: crash of the server may forget a claim under which nothing has been written; so that its number is never given again,
+#: the numbers follow the server's clock.
+_CLOCK = sa.cast(sa.func.floor(sa.extract("epoch", sa.func.clock_timestamp()) * 1000), sa.BigInteger)
+_TAKE_AT_ONCE = _TAKE.values(fence=sa.func.greatest(_TABLE.c.fence + 1, _CLOCK)).returning(
+    sa.func.set_config("synchronous_commit", "off", sa.true()).label("waits")
+)
+_TAKEN = _TAKE_AT_ONCE.cte("taken")
 _TAKE_AND_SHOW = sa.select(_TAKEN).add_cte(
     _SHOW.where(sa.exists(sa.select(_TAKEN.c.fence).where(_TAKEN.c.tries == 1)))
     .returning(sa.literal(1).label("one"))
@@ -149,7 +156,8 @@ def claim(
 ) -> Claim | Refusal:
     """Ask for the right to carry out `step` of `attempt`. What a dead process of `holder`'s held is taken over.
 
-    `shows` is the status that the resource gets when the step is begun for the first time.
+    `shows` is the status that the resource gets when the step is begun for the first time. Ask in a transaction of its
+    own: it is not on the disk yet when it is committed (see `_TAKE_AT_ONCE`).
     """
     until = tx.now + CLAIM
     by = None if holder is None else holder.name
@@ -182,13 +190,11 @@ def claim(
 
 
 def _take(tx: Transaction, ask: dict[str, Any], shows: ResourceStatus | None) -> sa.Row[Any] | None:
-    if shows is None:
-        return tx.row(_TAKE, ask)
     shown = {**ask, "to_status": shows}
     if tx.connection.dialect.name == "postgresql":
-        return tx.row(_TAKE_AND_SHOW, shown)
+        return tx.row(_TAKE_AT_ONCE, ask) if shows is None else tx.row(_TAKE_AND_SHOW, shown)
     taken = tx.row(_TAKE, ask)
-    if taken is not None and taken.tries == 1:
+    if taken is not None and taken.tries == 1 and shows is not None:
         # A transaction of its own for whoever runs single statements: what people see may come a moment later.
         tx.execute(_SHOW, shown)
     return taken

@@ -14,12 +14,12 @@ from support.ledgers import claimed, open_ledger, submit, under_way
 from support.postgres import Postgres, postgres
 from support.servers import free_port
 
-from orchestrator.errors import LedgerContended, LedgerUnavailable
+from orchestrator.errors import Fenced, LedgerContended, LedgerUnavailable
 from orchestrator.ledger import sessions, store, work
 from orchestrator.ledger.migrate import upgrade
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.status import Step
-from orchestrator.model.work import WorkKey
+from orchestrator.model.work import Claim, WorkKey
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +80,16 @@ def test_what_is_wrong_with_a_server_is_told_in_words(server: Postgres, clock: F
         assert "canary" not in str(caught.value)
 
 
-def test_a_crashed_database_keeps_what_it_committed(
+def test_a_crashed_database_keeps_what_was_written_under_a_claim(
     on_server: Ledger, server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A claim that was given is still given after the crash: nobody else gets its fence."""
+    """And with it the claim: nobody else gets the step."""
     monkeypatch.setattr(store, "IDLE", timedelta(0))
     key = WorkKey(under_way(on_server, 1, name="crash"), 0)
     held = claimed(on_server, key)
+    with on_server.write() as tx:
+        work.hold(tx, held)
+        sessions.remember(tx, key, reason="under way")
 
     server.kill()
     server.start()
@@ -94,6 +97,32 @@ def test_a_crashed_database_keeps_what_it_committed(
     with on_server.write() as tx:
         assert work.claim(tx, key, Step.ASSUME_ROLE, 1) is work.Refusal.TAKEN
         work.hold(tx, held)
+        assert sessions.resource(tx, key).reason == "under way"
+
+
+def test_a_claim_that_a_crash_forgets_is_fenced_off(
+    on_server: Ledger, server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was written under it yet. Whether it survives or not, nobody gets its number again."""
+    monkeypatch.setattr(store, "IDLE", timedelta(0))
+    session = under_way(on_server, 20, name="forgotten")
+    with on_server.write() as tx:
+        sessions.remember(tx, WorkKey(session, 0), reason="on the disk, with all that went before")
+    held = [claimed(on_server, WorkKey(session, ordinal)) for ordinal in range(20)]
+
+    server.kill()
+    server.start()
+
+    for one in held:
+        with on_server.write() as tx:
+            again = work.claim(tx, one.key, Step.ASSUME_ROLE, 1)
+            if again is work.Refusal.TAKEN:
+                work.hold(tx, one)
+                continue
+            assert isinstance(again, Claim)
+            assert again.fence > one.fence
+            with pytest.raises(Fenced):
+                work.hold(tx, one)
 
 
 def test_a_restart_between_two_uses_is_not_noticed(
