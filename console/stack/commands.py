@@ -92,6 +92,9 @@ def env(
     broker: Annotated[  # noqa: FBT002 - typer's way of a switch
         bool, typer.Option("--broker", help="Print the broker's URL alone, password included: for redis-cli -u.")
     ] = False,
+    ledger: Annotated[  # noqa: FBT002 - typer's way of a switch
+        bool, typer.Option("--ledger", help="Print the ledger's URL alone, password included: for psql or sqlite3.")
+    ] = False,
     state_dir: StateDir = None,
 ) -> None:
     """Print what `aws` and boto3 need to look into the embedded cloud: eval "$(daywork env)"."""
@@ -101,6 +104,11 @@ def env(
     if broker:
         reach(layout)
         typer.echo(context.load().settings.broker_url)
+        return
+    if ledger:
+        reach(layout)
+        # as the databases' own tools read it, without the name of a Python driver
+        typer.echo(context.load().settings.ledger_url.replace("+psycopg", "", 1).removeprefix("sqlite:///"))
         return
     variables = administrator(layout, account)
     if output is Format.JSON:
