@@ -41,6 +41,9 @@ MOMENTS: Final = tuple(
     for step in ("planning", "assuming", "launching", "booting", "running", "tearing-down", "releasing")
 )
 
+#: Those of resources at work and of sessions at their end.
+AT_WORK: Final = tuple(moment for moment in MOMENTS if moment[1] != "planning")
+
 
 @dataclass
 class Standing:

@@ -1,19 +1,19 @@
 """Parts of a whole stack die while sessions of both modes stand at each of their steps.
 
-Every test brings fourteen sessions to their moments (`support.held`), kills, and lets them go on. Each has to end with
-the right status within a minute of the recovery. Then an auditor compares ledger, call journal and cloud: nothing is
-left in any account, nothing of others was touched, nothing was done twice to a different effect.
+Every test brings sessions to their moments (`support.held`), a dozen at once, kills, and lets them go on. Each has to
+end with the right status within a minute of the recovery. Then an auditor compares ledger, call journal and cloud:
+nothing is left in any account, nothing of others was touched, nothing was done twice to a different effect.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from support import canaries, kills
-from support.held import MOMENTS, Standing, Tableau
+from support.held import AT_WORK, MOMENTS, Standing, Tableau
 from support.invariants import Auditor
 from support.servers import wait_for
 from support.sources import Source, kill_agent, tiny_sources
@@ -42,7 +42,7 @@ class Scene:
         self.booting: list[Source] = tiny_sources(stack.eye, first, 4, directory)
         self.others: list[Source] = tiny_sources(stack.eye, second, len(MOMENTS), directory)
 
-    def tableau(self, moments: tuple[tuple[str, str], ...] = MOMENTS) -> Tableau:
+    def tableau(self, moments: Sequence[tuple[str, str]]) -> Tableau:
         """Return a tableau whose sources suit its moments."""
         others, booting = iter(self.others), iter(self.booting)
         return Tableau(
@@ -107,8 +107,9 @@ def test_what_is_killed_at_any_step_costs_time_and_nothing_else(
     scene: Scene, victim: Callable[[Stack], dict[str, int]]
 ) -> None:
     """Every session succeeds, in both modes, wherever it stood."""
-    tableau = scene.tableau()
-    with tableau.set_up(MOMENTS):
+    moments = MOMENTS if victim is all_of_celery else AT_WORK
+    tableau = scene.tableau(moments)
+    with tableau.set_up(moments):
         killed = victim(scene.stack)
     kills.wait_for_others(scene.stack, killed)
 
@@ -118,8 +119,8 @@ def test_what_is_killed_at_any_step_costs_time_and_nothing_else(
 
 def test_a_soft_end_of_everything_fails_no_resource(scene: Scene) -> None:
     """SIGTERM to all programs of the control plane, as for an upgrade: steps in flight are finished or handed back."""
-    tableau = scene.tableau()
-    with tableau.set_up(MOMENTS):
+    tableau = scene.tableau(AT_WORK)
+    with tableau.set_up(AT_WORK):
         ended = kills.kill_programs(
             scene.stack, [*kills.CELERY, "listener", "intake"], number=signal.SIGTERM, with_children=False
         )
