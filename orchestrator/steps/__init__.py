@@ -3,8 +3,8 @@
     start -> for each resource: assume_role -> launch_worker -> run_job -> teardown -> release
 
 A step is a function of the services and its claim. It looks at the ledger and the cloud, makes what is missing, and
-answers Done, Park, Failed, Stopped or Again (`orchestrator.model.work`). When a parked step is woken, the same function
-runs again from its top. `carry` claims, calls and settles.
+answers Done, Park, Failed, Stopped, Skipped or Again (`orchestrator.model.work`). When a parked step is woken, the same
+function runs again from its top. `carry` claims, calls and settles.
 """
 
 from __future__ import annotations
