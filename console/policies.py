@@ -16,16 +16,19 @@ def read(path: str) -> list[Policy]:
     Raises `Refused` whose `problems` are all mistakes; where there are several documents, each field has the policy's
     name in front, or `document N` where it has none.
     """
-    found = [one for one in documents.read_all(path, what="the policy") if one is not None]
+    found = [one for one in documents.open_all(path, what="the policy") if one.value is not None]
     if not found:
         raise Refused("there is no policy in it", field="--file", value=path, remedy="See daywork schema export policy")
     policies: list[Policy] = []
     problems: list[Refused] = []
     for number, one in enumerate(found, 1):
+        prefix = "" if len(found) == 1 else _title(one.value, number)
         try:
-            policies.append(read_policy(one, prefix="" if len(found) == 1 else _title(one, number)))
+            policies.append(read_policy(one.value, prefix=prefix))
         except Refused as error:
-            problems += error.problems or [error]
+            for problem in error.problems or [error]:
+                problem.place = one.place(problem.field.removeprefix(prefix).removeprefix("."))
+                problems.append(problem)
     counted = Counter(one.name for one in policies)
     problems += [
         Refused(

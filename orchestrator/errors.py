@@ -36,7 +36,8 @@ class Refused(DayworkError):
     """A request that must not be carried out.
 
     `field` is the path of the wrong field as its author wrote it (`resources[2].region`), `value` what stood there
-    (shortened), `remedy` what to do. `problems` holds all mistakes when several were found at once.
+    (shortened), `remedy` what to do. `problems` holds all mistakes when several were found at once; `place` is file and
+    line, where somebody has looked that up.
     """
 
     def __init__(self, reason: str, *, field: str = "", value: object = None, remedy: str = "") -> None:
@@ -47,6 +48,7 @@ class Refused(DayworkError):
         self.value = None if value is None else str(value)[:200]
         self.remedy = remedy
         self.problems: list[Refused] = []
+        self.place: str | None = None
 
     def __str__(self) -> str:
         """One line: field, reason, remedy."""

@@ -73,7 +73,13 @@ class Problem:
     @classmethod
     def of(cls, refused: Refused, place: str | None = None) -> Problem:
         """Return a refusal as a problem; `place` is file and line, if its field stands in a file."""
-        return cls(reason=refused.reason, field=refused.field, value=refused.value, remedy=refused.remedy, place=place)
+        return cls(
+            reason=refused.reason,
+            field=refused.field,
+            value=refused.value,
+            remedy=refused.remedy,
+            place=place or refused.place,
+        )
 
     def shown(self) -> dict[str, str | None]:
         """Return it for a JSON document."""

@@ -8,7 +8,7 @@ import typer
 
 from console.cli.common import Output, context, opened
 from console.cli.exits import CommandError, Exit, problems_of
-from console.cli.request import Flags, build, check
+from console.cli.request import Flags, requested
 from console.cli.request_flags import File, Mode, OperationName, Options, RepositoryName, Resources, Select
 from console.output import Format, cell, document, emit, fields, note, table
 
@@ -58,8 +58,7 @@ def plan(
         source=None,
         id=None,
     )
-    request = build(None if file is None else str(file), flags)
-    check(request)
+    request = requested(None if file is None else str(file), flags)
     found = context()
     with opened(found):
         try:

@@ -6,9 +6,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 
 from console.cli.exits import Problem, problems_of, usage
+
+if TYPE_CHECKING:
+    from console.documents import Written
 
 #: The source of requests made by flags alone.
 SOURCE = "daywork-cli"
@@ -42,10 +45,15 @@ class Flags:
         return [name for name, value in given.items() if value]
 
 
-def build(path: str | None, flags: Flags) -> dict[str, Any]:
-    """Return the request as JSON values, from a file or from flags. Raises `CommandError` for a usage mistake."""
+def requested(path: str | None, flags: Flags) -> dict[str, Any]:
+    """Return the request as JSON values, from a file or from flags, checked as far as it can be without the ledger.
+
+    Raises `CommandError` with every mistake; in a file each with its line.
+    """
     if path is None:
-        return _from_flags(flags)
+        document = _from_flags(flags)
+        _check(document, None)
+        return document
     if both := flags.beside_file():
         raise usage(
             Problem(
@@ -58,17 +66,18 @@ def build(path: str | None, flags: Flags) -> dict[str, Any]:
     from orchestrator.errors import Refused
 
     try:
-        document = documents.read(path, what="the request")
+        written = documents.open_one(path, what="the request")
     except Refused as error:
         raise usage(*problems_of(error)) from None
-    if isinstance(document, dict):
+    found = written.value
+    if isinstance(found, dict):
         given = {"source": flags.source, "id": flags.id}
-        document |= {name: value for name, value in given.items() if value is not None}
-    return document  # type: ignore[no-any-return]  # whatever it is: `check` says what is wrong with it
+        found |= {name: value for name, value in given.items() if value is not None}
+    _check(found, written)
+    return dict(found)
 
 
-def check(document: Any) -> None:
-    """Check all of a request that can be checked without the ledger. Raises `CommandError` with every mistake."""
+def _check(document: Any, written: Written | None) -> None:
     from orchestrator.errors import Refused
     from orchestrator.model.reading import read_strict
     from orchestrator.model.request import read_request
@@ -78,14 +87,14 @@ def check(document: Any) -> None:
     try:
         read_request(document)
     except Refused as error:
-        problems += problems_of(error)
+        problems += problems_of(error, written)
     row = CATALOGUE.get(str(document.get("operation"))) if isinstance(document, dict) else None
     options = document.get("options", {}) if isinstance(document, dict) else None
     if row is not None and isinstance(options, dict):
         try:
             read_strict(row.options, options, what="options", prefix="options")
         except Refused as error:
-            problems += problems_of(error)
+            problems += problems_of(error, written)
     if problems:
         raise usage(*problems, title="the request cannot be read")
 

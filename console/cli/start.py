@@ -10,7 +10,7 @@ import typer
 
 from console.cli.common import Output, Publisher, SessionId, context, opened, span
 from console.cli.exits import CommandError, Exit, problems_of
-from console.cli.request import Flags, build, check
+from console.cli.request import Flags, requested
 from console.cli.request_flags import File, Mode, OperationName, Options, RepositoryName, Resources, Select
 from console.cli.watching import follow
 from console.output import Format, document, emit, note
@@ -63,8 +63,7 @@ def start(
         id=request_id,
     )
     seconds = None if timeout is None else span(timeout)
-    document_ = build(None if file is None else str(file), flags)
-    check(document_)
+    document_ = requested(None if file is None else str(file), flags)
 
     def submit(ledger: Ledger, dispatch: Dispatch) -> Submitted:
         from orchestrator import submission

@@ -198,3 +198,36 @@ def test_two_accounts_swap_their_names_in_one_document(desk: Desk, tmp_path: Pat
     assert said.code == 0, said.err
     with desk.ledger.read() as tx:
         assert registry.account(tx, "backup").id == A
+
+
+def test_mistakes_of_requests_and_policies_are_told_with_their_lines_too(desk: Desk, tmp_path: Path) -> None:
+    """Each document of a file by itself."""
+    request, policies = tmp_path / "request.yml", tmp_path / "policies.yml"
+    request.write_text(f"""\
+source: test
+id: "1"
+operation: ec2-backup
+externalId: canary-secret
+select:
+  - {{account: production-a, region: {REGION}, tags: {{}}}}
+options:
+  full: perhaps
+""")
+    good = "operation: ec2-backup\nselect: [{account: '*', region: '*', tags: {backup: daily}}]\n"
+    policies.write_text(f"name: nightly\n{good}---\nname: weekly\n{good}schedule:\n  cron: never\n")
+
+    of_request = desk.say("session", "start", "-f", request, "-o", "json")
+    of_policies = desk.say("policy", "apply", "-f", policies, "-o", "json")
+
+    places = [
+        {one["field"]: one["place"] for one in said.document()["error"]["problems"]}
+        for said in (of_request, of_policies)
+    ]
+    assert (of_request.code, of_policies.code) == (2, 2)
+    assert places[0] == {
+        "externalId": f"{request}:4",
+        "select[0].tags": f"{request}:6",
+        "options.full": f"{request}:8",
+    }
+    assert places[1] == {"weekly.schedule.cron": f"{policies}:9"}
+    assert "canary-secret" not in of_request.out + of_request.err
