@@ -9,8 +9,10 @@ from support.install import A, B, arn
 from support.stage import Stage
 from support.stages import *  # noqa: F403 - fixtures are found by their names
 
+from orchestrator import submission
 from orchestrator.errors import Conflict, NotFound, Refused
 from orchestrator.ledger import sessions
+from orchestrator.model.request import read_request
 
 RESOURCE = f"{A}/eu-west-1/i-00000000000000001"
 
@@ -90,3 +92,46 @@ def test_an_unknown_session_is_not_found(stage: Stage) -> None:
     with pytest.raises(NotFound) as caught:
         stage.session("s-nobody")
     assert caught.value.remedy
+
+
+#: request -> the field that is refused; what can only be planned is checked the same way.
+PLANNED: list[tuple[dict[str, Any], str]] = [
+    ({"operation": "ec2-restore-files", "mode": "production", "id_": "rp-1"}, "resources[0].id"),
+    ({"operation": "ec2-archive", "mode": "production", "id_": "rp-1"}, "mode"),
+    ({"operation": "efs-index", "mode": "backup", "id_": "fs-00000001"}, "mode"),
+    ({"operation": "ec2-retention", "id_": "i-00000001"}, "options.keep"),
+    ({"operation": "rds-restore-database", "id_": "rp-1"}, "options.instance"),
+    ({"operation": "rds-backup", "id_": "erp", "options": {"databases": ["a"], "excludeDatabases": ["b"]}}, "options"),
+    ({"operation": "rds-backup", "id_": "erp", "exclude": [{"account": "nobody", "id": "x"}]}, "exclude[0].account"),
+    ({"operation": "rds-backup", "id_": "erp", "exclude": [{"id": "erp"}]}, "exclude[0].id"),
+]
+
+
+@pytest.mark.parametrize(("request_", "field"), PLANNED)
+def test_what_is_only_planned_is_checked_by_its_own_row_and_options(
+    stage: Stage, request_: dict[str, Any], field: str
+) -> None:
+    """Each mode by the row of the resource."""
+    resource = {"account": A, "region": "eu-west-1", "id": request_["id_"]}
+    body = {"source": "test", "id": "1", "resources": [resource], **request_}
+    del body["id_"]
+
+    with stage.ledger.read() as tx, pytest.raises(Refused) as caught:
+        submission.checked(tx, read_request(body), only_planned=True)
+
+    assert field in {one.field for one in caught.value.problems or [caught.value]}
+
+
+def test_a_snapshot_may_be_planned_in_production_mode(stage: Stage) -> None:
+    """Files of a snapshot have a row of their own; a session of them is refused, for its job is not there."""
+    resource = {"account": A, "region": "eu-west-1", "id": "snap-00000001"}
+    body = {
+        "source": "test", "id": "1", "operation": "ec2-restore-files", "mode": "production", "resources": [resource],
+    }  # fmt: skip
+
+    with stage.ledger.read() as tx:
+        mode, wanted = submission.checked(tx, read_request(body), only_planned=True)
+        with pytest.raises(Refused, match="cannot carry the job of this operation out yet"):
+            submission.checked(tx, read_request(body))
+
+    assert (str(mode), [one.resource_id for one in wanted]) == ("production", ["snap-00000001"])
