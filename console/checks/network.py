@@ -9,7 +9,7 @@ from orchestrator.model.account import Tagged, WorkerConfiguration
 from orchestrator.model.network import Network
 from orchestrator.model.status import DeploymentMode
 from orchestrator.network import Requirement, resolve
-from orchestrator.planner.place import requirement
+from orchestrator.planner.place import Site, requirement
 
 
 def look_at_networks(look: Look, *, control_region: str, repository_region: str) -> Findings:
@@ -20,7 +20,13 @@ def look_at_networks(look: Look, *, control_region: str, repository_region: str)
     for configuration in look.account.worker_configurations if askers else ():
         region = configuration.region
         wanted = requirement(
-            look.account, region, mode, control_region=control_region, repository_region=repository_region
+            look.account,
+            region,
+            mode,
+            control_region=control_region,
+            repository_region=repository_region,
+            # A Region may have a configuration for each VPC.
+            site=Site(vpc=configuration.vpc if isinstance(configuration.vpc, str) else None),
         )
         network = _network(look, askers, configuration, wanted)
         if isinstance(network, CloudError):

@@ -99,7 +99,7 @@ def test_a_selector_for_all_is_one_for_each_account_and_region() -> None:
 
 def test_an_exclusion_holds_where_it_says() -> None:
     """Everywhere, in one account, in one Region; by id or by all of its tags."""
-    known = context(exclude=[{"id": "i-9"}, {"account": "production-b", "tags": {"env": "te*"}}])
+    known = context(exclude=[{"id": "i-9"}, {"account": "production-b", "tags": {"env": "tes*"}}])
 
     assert excluded_by(known, subject("i-9")) is known.request.exclude[0]
     assert excluded_by(known, subject("i-1", B, env="test")) is known.request.exclude[1]
