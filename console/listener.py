@@ -18,6 +18,7 @@ import structlog
 
 from orchestrator.errors import CloudError, LedgerUnavailable
 from orchestrator.fleet.reports import take
+from orchestrator.ledger import hearing
 from orchestrator.ports import ReceivedReport, Reports
 from orchestrator.services import Services
 
@@ -81,8 +82,9 @@ def take_batch(services: Services, reports: Reports) -> int:
     A report of a worker whose launch has not been answered yet is left in the queue: it comes back.
     Raises what the cloud, the ledger or the broker raises; then nothing of the batch was acknowledged.
     """
-    batch = _received(reports)
+    batch, is_all = _received(reports)
     if not batch:
+        hearing.note(services.ledger)
         return 0
     try:
         done, failed = take(services, batch), 0
@@ -94,6 +96,8 @@ def take_batch(services: Services, reports: Reports) -> int:
     reports.acknowledge(done)
     if failed:
         raise NotTaken(f"{failed} of {len(batch)} reports could not be taken")
+    if is_all:
+        hearing.note(services.ledger)
     return len(batch)
 
 
@@ -101,13 +105,14 @@ class NotTaken(RuntimeError):
     """Some reports of a batch could not be taken; they come back after the queue's visibility time."""
 
 
-def _received(reports: Reports) -> list[ReceivedReport]:
+def _received(reports: Reports) -> tuple[list[ReceivedReport], bool]:
+    """Return a batch, and whether it was all that there was."""
     batch = reports.receive(LONG_POLL)
     newest = batch
     while len(newest) == _FULL and len(batch) < BATCH:
         newest = reports.receive(0)
         batch += newest
-    return batch
+    return batch, len(newest) < _FULL
 
 
 def _one_by_one(services: Services, batch: Sequence[ReceivedReport]) -> tuple[list[str], int]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from agent.protocol import Boot, Report, user_data
 from orchestrator import placement, tags
 from orchestrator.errors import CloudError
-from orchestrator.ledger import journal, launches, sessions, work
+from orchestrator.ledger import hearing, journal, launches, sessions, work
 from orchestrator.ledger.workers import Worker
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped
@@ -60,13 +60,16 @@ def _wait(services: Services, view: View, request: launches.LaunchRequest) -> Ou
             sessions.move_resource(tx, view.held.key, ResourceStatus.READY)
         return Done()
     until = worker.launched_at + deadlines.boot
+    waiting = ResourceStatus.BOOTING if worker.state == "running" else _LAUNCHING
     if now >= until:
+        if not hearing.has_heard(services.ledger, until):
+            return Park("worker", now + hearing.LOOK_AGAIN, status=waiting)
         failed = Failed(
             f"worker {worker.instance_id} did not report within {deadlines.boot}",
             "Check that its subnet reaches S3, SQS, STS and EBS, and see its console output",
         )
         return _did_not_boot(services, view, worker, failed)
-    return Park("worker", until, status=ResourceStatus.BOOTING if worker.state == "running" else _LAUNCHING)
+    return Park("worker", until, status=waiting)
 
 
 def _wait_for_launch(request: launches.LaunchRequest, now: datetime, deadlines: Deadlines) -> Outcome:

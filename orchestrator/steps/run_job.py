@@ -6,7 +6,7 @@ from datetime import datetime
 
 from agent.protocol import JobResult, Order, Report, format_time
 from orchestrator.fleet import heartbeats
-from orchestrator.ledger import sessions, things, workers
+from orchestrator.ledger import hearing, sessions, things, workers
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Claim, Failed, Outcome, Park, Stopped
 from orchestrator.services import Services
@@ -125,6 +125,8 @@ def _wait(services: Services, view: View, worker: workers.Worker, user_id: str) 
         return Failed(f"the job did not end within {deadlines.job}", f"Allow jobs more time, then: {_AGAIN.lower()}")
     until = _look_at(services, view, worker)
     if now >= until:
+        if not hearing.has_heard(services.ledger, until):
+            return Park("result", now + hearing.LOOK_AGAIN, status=ResourceStatus.RUNNING)
         return Failed(
             f"worker {worker.instance_id} was not heard of for {deadlines.heartbeat}",
             f"See its console output. {_AGAIN}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from support.plain import plain_services
 from agent.protocol import Report
 from console import listener
 from orchestrator.errors import LedgerUnavailable, Throttled
+from orchestrator.ledger import hearing
 from orchestrator.ledger.migrate import upgrade
 from orchestrator.ports import ReceivedReport
 from orchestrator.services import Services
@@ -162,3 +164,31 @@ def test_outages_are_waited_for_with_growing_pauses_that_end_with_them(services:
 
     assert pauses[:4] == [0.5, 1.0, 2.0, 0.5]
     assert queue.acknowledged == ["handle-1"]
+
+
+def heard(services: Services) -> datetime | None:
+    """Return until when everything has been heard."""
+    with services.ledger.read() as tx:
+        return hearing.heard(tx)
+
+
+@pytest.mark.parametrize("batch", [[], [report(1)]], ids=["nothing", "one"])
+def test_an_empty_queue_is_written_down(services: Services, batch: list[ReceivedReport]) -> None:
+    """Whoever decides that a worker is silent has to know that somebody listened."""
+    assert heard(services) is None
+
+    listener.take_batch(services, Queue(batch))
+
+    until = heard(services)
+    assert until is not None
+    listener.take_batch(services, Queue([]))
+    assert heard(services) == until, "often enough is enough"
+
+
+def test_a_queue_that_holds_more_is_not_called_empty(services: Services) -> None:
+    """A full batch says nothing about what comes after it."""
+    full = [[report(10 * number + one) for one in range(10)] for number in range(10)]
+
+    listener.take_batch(services, Queue(*full))
+
+    assert heard(services) is None
