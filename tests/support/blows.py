@@ -45,7 +45,9 @@ class Blows:
             "everything of Celery": self._all_of_celery,
             "broker with its data": lambda _: self._named("valkey"),
             "broker without its data": self._empty_broker,
+            "hung pool child": lambda choice: self._pool_child(choice, signal.SIGSTOP),
             "agent": self._agent,
+            "hung agent": lambda choice: self._agent(choice, signal.SIGSTOP),
             "instance": self._instance,
         }
         return deeds[kill](blow.choice) if kill in deeds else self._named(kill)
@@ -71,13 +73,13 @@ class Blows:
         _kill(found)
         return f"{name} {found.pid}"
 
-    def _pool_child(self, choice: float) -> str | None:
+    def _pool_child(self, choice: float, number: signal.Signals = signal.SIGKILL) -> str | None:
         parents = [one for name in ("celery-worker", "celery-periodic") if (one := self._process(name)) is not None]
         children = [child for parent in parents for child in _children(parent.pid)]
         if not children:
             return None
         victim = children[int(choice * len(children))]
-        _kill(victim)
+        _kill(victim, number)
         return f"pool child {victim.pid}"
 
     def _whole_worker(self, _: float) -> str | None:
@@ -105,13 +107,13 @@ class Blows:
 
     # --- workers ---
 
-    def _agent(self, choice: float) -> str | None:
+    def _agent(self, choice: float, number: signal.Signals = signal.SIGKILL) -> str | None:
         found = [one for one in self.cloud("fleet")["agents"] if one["state"] == "running"]
         victim = self._chosen({one["instance"]: one for one in found}, choice)
         if victim is None:
             return None
         try:
-            self.cloud("fleet/kill", {"instance": victim["instance"]})
+            self.cloud("fleet/kill", {"instance": victim["instance"], "signal": int(number)})
         except urllib.error.HTTPError:
             return None  # it has just ended by itself
         return self._hit("agent of", victim["instance"])
@@ -167,10 +169,11 @@ class Blows:
             return json.load(answer)
 
 
-def _kill(victim: Process) -> None:
-    """Kill a process and see it dead: the next blow must find another one."""
-    victim.signal(signal.SIGKILL)
-    victim.wait(10)
+def _kill(victim: Process, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send a signal; who is killed is seen dead, so that the next blow finds another one."""
+    victim.signal(number)
+    if number is signal.SIGKILL:
+        victim.wait(10)
 
 
 def _children(pid: int) -> list[Process]:

@@ -183,7 +183,7 @@ class Chaos:
 
     def _wrong(self) -> Iterator[str]:
         """Say what is wrong with these sessions besides what holds for all."""
-        missed = [str(one) for one in self.blows if one.kill not in ("agent", "instance")]
+        missed = [str(one) for one in self.blows if one.kill not in ("agent", "hung agent", "instance")]
         if missed:
             yield f"the storm was over before these blows fell: {missed}"
         for request in self._sent.values():

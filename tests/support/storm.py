@@ -8,6 +8,7 @@ An event is a line of a session's log or the end of a step: things that happen i
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
@@ -18,16 +19,26 @@ KILLS: Final = MappingProxyType(
     {
         "pool child": 3,
         "celery-worker": 1,
-        "celery-worker with its children": 1,
-        "celery-periodic": 1,
         "everything of Celery": 1,
         "beat": 1,
-        "listener": 2,
+        "listener": 1,
         "intake": 1,
         "broker with its data": 1,
         "broker without its data": 1,
-        "agent": 3,
+        "agent": 2,
         "instance": 1,
+    }
+)
+
+#: What a long storm has besides: those that hang are found by time limits and missed heartbeats, which takes a minute.
+MORE_KILLS: Final = MappingProxyType(
+    {
+        "celery-worker with its children": 1,
+        "celery-periodic": 1,
+        "hung pool child": 1,
+        "listener": 1,
+        "agent": 1,
+        "hung agent": 1,
     }
 )
 
@@ -80,8 +91,12 @@ class Blow:
 
 
 def storm(random: Random, *, events: int, faults: int, rounds: int = 1) -> list[Blow]:
-    """Return the blows in their order: `rounds` times all `KILLS` and so many `FAULTS`, over `events` events."""
-    kills = [kill for kill, count in KILLS.items() for _ in range(count * rounds)]
+    """Return the blows in their order: `rounds` times all `KILLS` and so many `FAULTS`, over `events` events.
+
+    More than one round has `MORE_KILLS` as well.
+    """
+    counts = Counter(KILLS) + (Counter(MORE_KILLS) if rounds > 1 else Counter())
+    kills = [kill for kill, count in counts.items() for _ in range(count * rounds)]
     blows = [Blow(after=random.randrange(1, events), kill=kill, choice=random.random()) for kill in kills]
     blows += [Blow(after=random.randrange(events), fault=dict(random.choice(FAULTS))) for _ in range(faults)]
     return sorted(blows, key=lambda blow: blow.after)

@@ -39,7 +39,10 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One stack for all storms: each finds what the one before has left, which must be nothing."""
-    with running_stack(tmp_path_factory.mktemp("stack"), accounts=3, instances=0, DAYWORK_FLOWER_PORT="0") as stack:
+    settings = {"DAYWORK_FLOWER_PORT": "0", "DAYWORK_RECONCILE_SECONDS": "5"}
+    if ROUNDS > 1:
+        settings |= {"DAYWORK_BOOT_SECONDS": "120", "DAYWORK_HEARTBEAT_SECONDS": "60"}
+    with running_stack(tmp_path_factory.mktemp("stack"), accounts=3, instances=0, **settings) as stack:
         machines = tiny_machines(stack, 18, tmp_path_factory.mktemp("images"))
         yield Scene(stack, Auditor.begin(stack), machines)
 
