@@ -50,3 +50,10 @@ def holder(tx: Transaction, name: str) -> str | None:
     table = schema.leases
     row = tx.row(sa.select(table.c.owner).where(table.c.name == name, table.c.until > tx.now))
     return None if row is None else str(row.owner)
+
+
+def last_owner(tx: Transaction, name: str) -> str | None:
+    """Return who held a lease last, whether it still does or not; None when nobody ever has."""
+    table = schema.leases
+    row = tx.row(sa.select(table.c.owner).where(table.c.name == name))
+    return None if row is None else str(row.owner)

@@ -109,6 +109,13 @@ def of_session(tx: Transaction, session: str) -> list[Worker]:
     return [_worker(row) for row in tx.rows(query)]
 
 
+def of_unit(tx: Transaction, key: WorkKey) -> list[Worker]:
+    """List the workers that one resource has had, one for each attempt that came so far."""
+    table = schema.workers
+    query = sa.select(table).where(table.c.session_id == key.session, table.c.ordinal == key.ordinal)
+    return [_worker(row) for row in tx.rows(query.order_by(table.c.attempt))]
+
+
 def seen(tx: Transaction, instance_id: str, state: str) -> bool:
     """Write down the state EC2 shows. Returns whether it changed; a terminated worker stays terminated."""
     table = schema.workers

@@ -18,7 +18,7 @@ from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Skipped,
 from orchestrator.planner.selection import Subject
 from orchestrator.services import Services
 from orchestrator.statements import Document
-from orchestrator.steps.view import View, look, repository
+from orchestrator.steps.view import View, look, remember, repository
 
 #: How long making a role may take before somebody else may try; it is six IAM calls.
 _MAKING = timedelta(seconds=60)
@@ -92,7 +92,11 @@ def _chain(services: Services, view: View) -> Park | Skipped | None:
         is_held = leases.holder(tx, _chain_lease(chain)) == owner(view) if view.held.signals else True
         if not is_held and (waited := _gives_way(tx, services, view)) is not None:
             return waited
+        before = leases.last_owner(tx, _chain_lease(chain))
         if hold_chain(tx, services, view):
+            if before not in (None, owner(view)):
+                # Its worker may have died with a lock of its own in the repository.
+                remember(tx, view, chainBefore=before)
             return None
         if (waiting := _gives_way(tx, services, view)) is not None:
             return waiting

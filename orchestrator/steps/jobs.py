@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Any
 
 from ulid import ULID
 
@@ -19,6 +20,8 @@ from agent.protocol import (
     RestoreVolumeJob,
     format_time,
 )
+from orchestrator.ledger import workers
+from orchestrator.model.work import WorkKey
 from orchestrator.planner import GIB
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember, repository
@@ -64,9 +67,23 @@ def _backup(services: Services, view: View) -> BackupJob:
             for volume in view.plan.volumes
         ),
         configuration=view.plan.details.get("configuration", {}),
-        # Another attempt begins when the worker of the one before is terminated.
-        ended_workers=tuple(one["instanceId"] for one in state.get("earlier", []) if "instanceId" in one),
+        ended_workers=_ended(services, state),
     )
+
+
+def _ended(services: Services, state: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the workers that may have left the repository's chain locked and are terminated.
+
+    Another attempt begins when the worker of the one before is; whoever had the chain before gave it back when its own
+    were, unless AWS would not end them.
+    """
+    ended = [one["instanceId"] for one in state.get("earlier", []) if "instanceId" in one]
+    if (before := state.get("chainBefore")) is not None:
+        session, _, ordinal = before.partition("/")
+        with services.ledger.read() as tx:
+            theirs = workers.of_unit(tx, WorkKey(session, int(ordinal)))
+        ended += [one.instance_id for one in theirs if one.state == workers.TERMINATED]
+    return tuple(ended)
 
 
 def _restore_volume(services: Services, view: View) -> RestoreVolumeJob:

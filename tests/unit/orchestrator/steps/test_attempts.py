@@ -140,3 +140,24 @@ def test_a_refused_resource_is_not_tried_again(stage: Stage) -> None:
     assert [one.attempt for one in stage.resources(session)] == [1]
     assert statuses(stage, session) == ["failed"]
     assert_nothing_left(stage, session)
+
+
+@pytest.mark.parametrize("mode", ["backup", "production"])
+def test_the_next_sessions_worker_learns_which_one_cannot_hold_its_chain_any_more(stage: Stage, mode: str) -> None:
+    """A worker that died has left its lock in the repository; who knows that it is dead need not wait for it."""
+    hurry(stage)
+    instance = stage.instance(A)
+    stage.agents.manners.dies_at_work = True
+    failed = stage.submit(instance, mode=mode)
+    stage.run(failed)
+    stage.agents.manners.dies_at_work = False
+
+    session = stage.submit(instance, mode=mode)
+    stage.run(session)
+
+    (dead,) = [one["worker"]["instanceId"] for one in record(stage, failed)["resources"]]
+    (order,) = [life.order for name, life in stage.agents.lives.items() if name != dead]
+    assert order is not None
+    assert order.job["endedWorkers"] == [dead]
+    assert record(stage, session)["status"] == "success"
+    assert_nothing_left(stage, failed, session)
