@@ -59,4 +59,4 @@ def set_up(style: Literal["json", "console"] = "console", *, level: int = loggin
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))

@@ -35,6 +35,7 @@ def check(
     from orchestrator.ledger import registry
 
     settled = context()
+    settled.enter()
     with opened(settled) as ledger:
         with ledger.read() as tx:
             known = registry.load(tx)
