@@ -30,7 +30,7 @@ from orchestrator.model.work import SESSION, WorkKey
 AT_ONCE = 4
 
 #: How often the end of a session is looked for.
-_LOOK = 0.01
+_LOOK = 0.05
 
 
 class Mortal(Protocol):
