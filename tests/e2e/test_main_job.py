@@ -8,19 +8,75 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Final
 
 import pytest
+from support.guard import Expected, Guard, Spare
 from support.stack import HOME, REGION, Stack, running_stack, until
 
 pytestmark = pytest.mark.timeout(600)
 
+_GONE: Final = "a removal that is repeated: what is gone has no path and no tag, so AWS refuses rather than says so"
+#: What the tests of this module bring about on purpose. Everything else that is refused is a mistake.
+REFUSED: Final = (
+    Expected("*:user/daywork-control-plane", "sts:AssumeRole", "*:role/Daywork*", "a wrong external id"),
+    Expected("*:assumed-role/DayworkBackup/*", "ec2:CreateSnapshots", "*:snapshot/*", "a statement taken away"),
+    Expected("*:assumed-role/DayworkData/i-*", "ebs:ListSnapshotBlocks", "*:snapshot/*", "a statement taken away"),
+    Expected(
+        "*:assumed-role/Daywork*/i-*", "ebs:GetSnapshotBlock", "*:snapshot/*",
+        "a call of a worker that was ended, held up by a fault until its snapshot was gone",
+    ),
+    Expected("*:assumed-role/DayworkWorkerDeployment/*", "iam:Delete*", "*/dw-*", _GONE),
+    Expected("*:assumed-role/DayworkWorkerDeployment/*", "iam:RemoveRole*", "*/dw-*", _GONE),
+    Expected("*:assumed-role/Daywork*", "ec2:DeleteSnapshot", "*:snapshot/*", _GONE),
+    Expected("*:assumed-role/Daywork*", "ec2:TerminateInstances", "*:instance/*", _GONE),
+)  # fmt: skip
+_NO_KEYS: Final = "no volume of the seed has a key of its own"
+_HOME: Final = "no instance of the backup account itself is backed up here"
+_REFUSED_BEFORE: Final = "the plan ends with what does not exist"
+#: Grants that these sessions do not need, each with why; test_role_documents.py of the embedded cloud uses them.
+SPARE: Final = (
+    Spare("*", "BlockKeys", "kms:Decrypt", _NO_KEYS),
+    Spare("DayworkRestore", "VolumeKeys", "kms:*", _NO_KEYS),
+    Spare("DayworkRestore", "SeeKeys", "kms:*", "no restore names a key"),
+    Spare("DayworkRestore", "Attach*", "ec2:AttachVolume", "no restore attaches"),
+    Spare("DayworkRestore", "DropOwnVolumes", "ec2:DeleteVolume", "no restore fails after its volume was made"),
+    Spare("DayworkRestore", "SeeTargets", "rds:*", "there is no restore point of a database"),
+    Spare("DayworkBackup", "SeeFileSystems", "*:DescribeMountTarget*", _REFUSED_BEFORE),
+    Spare("DayworkFiles", "See", "ec2:*", _REFUSED_BEFORE),
+    Spare("DayworkFiles", "SeeQuota", "servicequotas:*", _REFUSED_BEFORE),
+    Spare("DayworkRepository", "RepositoryKey", "kms:GenerateDataKey", "the first backup makes it, at home"),
+    Spare("DayworkRepositoryReader", "OpenHeads", "kms:Decrypt", "the ledger knows all restore points already", is_chance=True),
+    Spare("temporary", "Blocks", "ebs:*", _HOME),
+    Spare("DayworkWorker", "Repository*", "*", _HOME),
+    Spare("Daywork*", "Blocks", "ebs:ListChangedBlocks", "all backups here are full"),
+    Spare("*", "ReadConsoles", "ec2:GetConsoleOutput", "read when an agent does not start", is_chance=True),
+    Spare("Daywork*", "Terminate", "ec2:TerminateInstances", "agents end their instances themselves", is_chance=True),
+    Spare("daywork-control-plane", "LedgerBackups", "s3:*", "the ledger is copied from time to time", is_chance=True),
+    Spare("daywork-control-plane", "Epoch", "s3:PutObject", "written when a ledger is new", is_chance=True),
+    Spare("daywork-control-plane", "Orders", "s3:GetObject", "results are read when a report was lost", is_chance=True),
+)  # fmt: skip
+
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Three production accounts with two instances each."""
+def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """Three production accounts with two instances each, their roles made from our own documents.
+
+    At the end nothing may have been refused unexpectedly and, when all tests of this module ran, no grant be unused.
+    """
     with running_stack(tmp_path_factory.mktemp("stack"), accounts=3, instances=2) as running:
         yield running
+        guard = Guard(running)
+        assert guard.refused(REFUSED) == []
+        mine = [one for one in request.session.items if one.path == request.path]
+        if {one.originalname for one in mine if isinstance(one, pytest.Function)} == _tests():
+            assert guard.spare(SPARE) == []
+            assert guard.superfluous(SPARE) == []
+
+
+def _tests() -> set[str]:
+    return {name for name in globals() if name.startswith("test_")}
 
 
 def backup(stack: Stack, mode: str, count: int | None = None) -> dict[str, Any]:
@@ -66,16 +122,16 @@ def test_restored_volumes_are_identical(stack: Stack, mode: str) -> None:
     resource = made["resources"][0]
     point, account = resource["result"]["restorePoint"], resource["account"]
 
-    record = stack.wait(
-        stack.start(
-            {
-                "operation": "ec2-restore-volume",
-                "mode": mode,
-                "resources": [{"account": account, "region": REGION, "id": point}],
-            }
-        )
-    )
+    request = {
+        "operation": "ec2-restore-volume",
+        "mode": mode,
+        "resources": [{"account": account, "region": REGION, "id": point}],
+    }
+    planned = plan(stack, request)
 
+    record = stack.wait(stack.start(request))
+
+    assert [one["status"] for one in planned["resources"]] == ["ok"]
     assert record["status"] == "success", record
     volumes = record["resources"][0]["result"]["volumes"]
     assert len(volumes) >= 2
@@ -184,6 +240,90 @@ def test_all_celery_processes_killed_in_mid_session(stack: Stack, mode: str) -> 
     assert record["status"] == "success", record
     assert record["receipt"]["remaining"] == []
     assert stack.left(kept=all_kept(stack)) == []
+
+
+@contextmanager
+def without(stack: Stack, account: str, role: str, sid: str) -> Iterator[None]:
+    """Take a statement away from a role for a while."""
+    iam = stack.eye.client(account, "iam")
+    document = iam.get_role_policy(RoleName=role, PolicyName="daywork")["PolicyDocument"]
+    rest = [one for one in document["Statement"] if one["Sid"] != sid]
+
+    def put(statements: list[Any]) -> None:
+        text = json.dumps({**document, "Statement": statements})
+        iam.put_role_policy(RoleName=role, PolicyName="daywork", PolicyDocument=text)
+
+    assert rest != document["Statement"]
+    put(rest)
+    try:
+        yield
+    finally:
+        put(document["Statement"])
+
+
+def test_a_right_that_was_taken_away_is_named_and_fails_its_account_alone(stack: Stack) -> None:
+    """By `account check` beforehand, and as the reason of the resources; a right of a role and one of its workers'."""
+    first, second, third = sorted(stack.instances())
+    with without(stack, first, "DayworkBackup", "SnapshotTagged"), without(stack, second, "DayworkData", "Blocks"):
+        checked = json.loads(stack.daywork("account", "check", "--output", "json", expect=8))
+        record = stack.wait(stack.start(backup(stack, "backup")))
+
+    named = {(one["account"], one["add"]["Sid"]) for one in checked["findings"] if one["state"] == "missing"}
+    assert named == {(first, "SnapshotTagged"), (second, "Blocks")}
+    assert record["status"] == "warning", record
+    reasons = {one["account"]: one["reason"] or "" for one in record["resources"] if one["status"] == "failed"}
+    assert set(reasons) == {first, second}
+    assert "ec2:CreateSnapshots" in reasons[first]
+    assert "ListSnapshotBlocks" in reasons[second]
+    assert {one["status"] for one in record["resources"] if one["account"] == third} == {"success"}
+    assert record["receipt"]["remaining"] == []
+    assert stack.left(kept=all_kept(stack)) == []
+
+
+def plan(stack: Stack, request: dict[str, Any], *, expect: int = 0) -> dict[str, Any]:
+    """Have a request planned; return what would be done."""
+    path = stack.directory / f"plan-{request['operation']}.json"
+    path.write_text(json.dumps({"source": "test", "id": path.stem, **request}))
+    forecast: dict[str, Any] = json.loads(stack.daywork("plan", "-f", str(path), "--output", "json", expect=expect))
+    return forecast
+
+
+def test_accounts_and_plans_are_well_and_change_nothing(stack: Stack) -> None:
+    """Every right is there, and the plan of a session over all accounts refuses nothing, in both modes."""
+    checked = json.loads(stack.daywork("account", "check", "--output", "json"))
+    plans = [plan(stack, backup(stack, mode)) for mode in ("backup", "production")]
+
+    assert checked["ok"] is True
+    assert [one for one in checked["findings"] if one["state"] != "ok"] == []
+    assert [len(one["resources"]) for one in plans] == [6, 6]
+    assert stack.left(kept=all_kept(stack)) == []
+
+
+@pytest.mark.parametrize("operation", ["rds-backup", "efs-index", "ec2-restore-files"])
+def test_what_does_not_exist_is_looked_for_and_refused_by_name(stack: Stack, operation: str) -> None:
+    """With the rights that its role has for it."""
+    account = min(stack.instances())
+    name = {"efs-index": "fs-0123456789abcdef0", "ec2-restore-files": "snap-0123456789abcdef0"}.get(
+        operation, "nowhere"
+    )
+    request = {"operation": operation, "resources": [{"account": account, "region": REGION, "id": name}]}
+    if operation == "ec2-restore-files":
+        request["mode"] = "production"
+
+    forecast = plan(stack, request, expect=8)
+
+    assert [one["status"] for one in forecast["resources"]] == ["refused"]
+    assert "does not exist" in json.dumps(forecast) or "not known" in json.dumps(forecast)
+
+
+def test_the_repositories_are_read_with_the_readers_role(stack: Stack) -> None:
+    """What restore points there are is known also without the ledger."""
+    made = stack.wait(stack.start(backup(stack, "backup", 1)))
+
+    stack.daywork("repository", "import")
+
+    points = json.loads(stack.daywork("restore-point", "list", "--output", "json"))["restorePoints"]
+    assert made["resources"][0]["result"]["restorePoint"] in {one["id"] for one in points}
 
 
 def test_refusals_name_the_field_and_create_nothing(stack: Stack) -> None:
