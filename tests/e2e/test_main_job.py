@@ -47,7 +47,7 @@ SPARE: Final = (
     Spare("DayworkFiles", "See", "ec2:*", _REFUSED_BEFORE),
     Spare("DayworkFiles", "SeeQuota", "servicequotas:*", _REFUSED_BEFORE),
     Spare("DayworkRepository", "RepositoryKey", "kms:GenerateDataKey", "the first backup makes it, at home"),
-    Spare("DayworkRepositoryReader", "OpenHeads", "kms:Decrypt", "the ledger knows all restore points already", is_chance=True),
+    Spare("DayworkRepositoryReader", "OpenHeads", "kms:Decrypt", "the ledger knows all points already", is_chance=True),
     Spare("temporary", "Blocks", "ebs:*", _HOME),
     Spare("DayworkWorker", "Repository*", "*", _HOME),
     Spare("Daywork*", "Blocks", "ebs:ListChangedBlocks", "all backups here are full"),
