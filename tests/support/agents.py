@@ -290,3 +290,16 @@ class Life:
 def boot_with(**fields: Any) -> MemoryMachine:
     """Return a machine whose boot document has other fields."""
     return MemoryMachine(text=user_data(replace(BOOT, **fields)))
+
+
+SUCCESS = JobResult(outcome="success", detail={"restorePoint": "rp-1"})
+ORDER = order("held", now=BEGINNING)
+
+
+def life_with(given: Order | Exception = ORDER, *, ends_at: float | None = 5.0, **parts: object) -> Life:
+    """Return a life whose order is there from the start, and whose job succeeds after some seconds."""
+    life = Life(**parts)  # type: ignore[arg-type]
+    life.channel.given = given
+    if ends_at is not None:
+        life.clock.at(ends_at, lambda: life.job.end(SUCCESS))
+    return life

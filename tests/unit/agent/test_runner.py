@@ -7,28 +7,17 @@ from datetime import timedelta
 import pytest
 from support.agents import (
     BEGINNING,
+    SUCCESS,
     HeldJob,
     Life,
     boot_with,
+    life_with,
     order,
 )
 
 from agent.clock import Event
 from agent.jobs.context import JobFailed
-from agent.protocol import JobResult, Order
-
-SUCCESS = JobResult(outcome="success", detail={"restorePoint": "rp-1"})
-ORDER = order("held", now=BEGINNING)
-
-
-def life_with(given: Order | Exception = ORDER, *, ends_at: float | None = 5.0, **parts: object) -> Life:
-    """Return a life whose order is there from the start, and whose job succeeds after some seconds."""
-    life = Life(**parts)  # type: ignore[arg-type]
-    life.channel.given = given
-    if ends_at is not None:
-        life.clock.at(ends_at, lambda: life.job.end(SUCCESS))
-    return life
-
+from agent.protocol import JobResult
 
 # --- while the job works ---
 

@@ -7,33 +7,21 @@ from itertools import pairwise
 
 import pytest
 from support.agents import (
-    BEGINNING,
     INSTANCE,
+    ORDER,
     SESSION,
+    SUCCESS,
     USER_ID,
     Life,
     MemoryChannel,
     MemoryMachine,
-    order,
+    life_with,
 )
 
 from agent.channel import ChannelError
 from agent.clock import Event
 from agent.imds import MetadataAbsent
-from agent.protocol import JobResult, Order, ProtocolError
-
-SUCCESS = JobResult(outcome="success", detail={"restorePoint": "rp-1"})
-ORDER = order("held", now=BEGINNING)
-
-
-def life_with(given: Order | Exception = ORDER, *, ends_at: float | None = 5.0, **parts: object) -> Life:
-    """Return a life whose order is there from the start, and whose job succeeds after some seconds."""
-    life = Life(**parts)  # type: ignore[arg-type]
-    life.channel.given = given
-    if ends_at is not None:
-        life.clock.at(ends_at, lambda: life.job.end(SUCCESS))
-    return life
-
+from agent.protocol import Order, ProtocolError
 
 # --- before there is a job ---
 
