@@ -31,8 +31,8 @@ format: $(READY) ## format the code and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(READY) ## every test, in random order, with the servers they need
-	$(BIN)/pytest -q
+test: $(READY) ## every test, in random order, with the servers they need (JOBS=2 at once)
+	$(BIN)/pytest -q -n $(or $(JOBS),2) --dist loadfile
 
 faults: $(READY) ## only the fault tests
 	$(BIN)/pytest -q tests/faults

@@ -155,7 +155,7 @@ def running_stack(
     """Start (with more options for `up`) and seed a stack, and end it for sure; `more` are environment variables."""
     stack = Stack(directory, more)
     try:
-        stack.daywork("up", "--detach", *up)
+        stack.daywork("up", "--detach", "--flower-port", "0", *up)
         stack.daywork("cloud", "seed", "--accounts", str(accounts), "--instances", str(instances))
         yield stack
     finally:

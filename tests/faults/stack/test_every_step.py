@@ -25,7 +25,7 @@ from orchestrator.model.work import WorkKey
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 #: Nine held calls, each of which keeps a child of the Celery worker, and some for those that go on.
-_UP = ("--concurrency", "12", "--flower-port", "0")
+_UP = ("--concurrency", "12")
 
 #: Within what time of the recovery every session has to end, in seconds.
 _RECOVERY = 60
