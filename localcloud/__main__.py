@@ -59,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         if server.fleet is not None:
             server.fleet.warm_up()
-        stop.wait()
+        # The kernel may hand a signal to another thread; Python's handler runs here, and not while this waits for ever.
+        while not stop.wait(1):
+            pass
     return 0
 
 
