@@ -13,7 +13,7 @@ from celery.signals import worker_init, worker_process_init, worker_ready
 from config.celeryconfig import settings_of
 from config.settings import Settings
 from orchestrator.ledger.holders import Holder
-from tasks import fleet, periodic, requests, steps
+from tasks import fleet, periodic, requests, standstill, steps
 from tasks.base import DayworkApp
 from tasks.children import die_with
 
@@ -36,9 +36,10 @@ def _on_worker_init(app: DayworkApp, sender: Any, **_: Any) -> None:
     app.warm_up()
 
 
-def _on_worker_ready(app: DayworkApp, **_: Any) -> None:
-    """Go on with what was at work when this Celery worker died."""
+def _on_worker_ready(app: DayworkApp, sender: Any, **_: Any) -> None:
+    """Go on with what was at work when this Celery worker died, and see that it does not stand still."""
     app.take_over()
+    standstill.watch(sender.controller.concurrency)
 
 
 def _on_process_init(app: DayworkApp, parent: int, **_: Any) -> None:

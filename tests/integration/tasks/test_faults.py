@@ -164,6 +164,29 @@ def test_a_killed_celery_worker_costs_time_alone(plain: Any) -> None:
     assert plain.status(session) is SessionStatus.SUCCESS
 
 
+def test_a_celery_worker_that_begins_nothing_ends_to_be_started_again(plain: Any) -> None:
+    """Its children take no message any more, and the parent does not notice; the next life finishes the session."""
+    plain.start_worker()
+    first = submit(plain.services, 1)
+    plain.services.dispatch.drive([WorkKey(first, SESSION)])
+    wait_for(lambda: plain.status(first).is_final, seconds=60)
+    for child in psutil.Process(plain.worker.pid).children():
+        child.suspend()
+    session = submit(plain.services, 4)
+    plain.services.dispatch.drive([WorkKey(session, SESSION)])
+
+    assert plain.worker.wait(60) == -signal.SIGKILL
+    plain.start_worker()
+
+    def ended() -> bool:
+        let_claims_run_out(plain)
+        reconcile(plain.services)
+        return bool(plain.status(session).is_final)
+
+    wait_for(ended, seconds=60, every=1)
+    assert plain.status(session) is SessionStatus.SUCCESS
+
+
 def test_a_revoked_step_is_driven_on(plain: Any) -> None:
     """A revoke, which hangs Celery's own chords, is one more message lost."""
     from tasks.ids import task_id
