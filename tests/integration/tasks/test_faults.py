@@ -64,6 +64,17 @@ def let_claims_run_out(plain: Any) -> None:
         tx.execute(schema.work.update().where(schema.work.c.claimed_until.is_not(None)).values(claimed_until=old))
 
 
+def end_by_reconciling(plain: Any, session: str) -> None:
+    """Wait for a session's end while the reconciler does what its beat would have it do."""
+
+    def ended() -> bool:
+        let_claims_run_out(plain)
+        reconcile(plain.services)
+        return bool(plain.status(session).is_final)
+
+    wait_for(ended, seconds=60, every=1)
+
+
 def waiting_messages(plain: Any) -> int:
     """Count messages in queues and unacknowledged ones."""
     client = redis.Redis.from_url(plain.environment["DAYWORK_BROKER_URL"])
@@ -135,12 +146,7 @@ def test_killed_pool_children_are_replaced_and_the_session_ends(plain: Any) -> N
     for child in psutil.Process(plain.worker.pid).children():
         os.kill(child.pid, signal.SIGKILL)
 
-    def ended() -> bool:
-        let_claims_run_out(plain)
-        reconcile(plain.services)
-        return bool(plain.status(session).is_final)
-
-    wait_for(ended, seconds=60, every=1)
+    end_by_reconciling(plain, session)
     assert plain.status(session) is SessionStatus.SUCCESS
     assert ended_steps(plain, session) == {str(step): 60 for step in RESOURCE_STEPS}
 
@@ -155,12 +161,7 @@ def test_a_killed_celery_worker_costs_time_alone(plain: Any) -> None:
     plain.kill_worker()
     plain.start_worker()
 
-    def ended() -> bool:
-        let_claims_run_out(plain)
-        reconcile(plain.services)
-        return bool(plain.status(session).is_final)
-
-    wait_for(ended, seconds=60, every=1)
+    end_by_reconciling(plain, session)
     assert plain.status(session) is SessionStatus.SUCCESS
 
 
@@ -178,12 +179,7 @@ def test_a_celery_worker_that_begins_nothing_ends_to_be_started_again(plain: Any
     assert plain.worker.wait(60) == -signal.SIGKILL
     plain.start_worker()
 
-    def ended() -> bool:
-        let_claims_run_out(plain)
-        reconcile(plain.services)
-        return bool(plain.status(session).is_final)
-
-    wait_for(ended, seconds=60, every=1)
+    end_by_reconciling(plain, session)
     assert plain.status(session) is SessionStatus.SUCCESS
 
 
@@ -206,12 +202,7 @@ def test_a_revoked_step_is_driven_on(plain: Any) -> None:
     plain.kill_worker()
     plain.start_worker()
 
-    def ended() -> bool:
-        let_claims_run_out(plain)
-        reconcile(plain.services)
-        return bool(plain.status(session).is_final)
-
-    wait_for(ended, seconds=60, every=1)
+    end_by_reconciling(plain, session)
     assert plain.status(session) is SessionStatus.SUCCESS
 
 
