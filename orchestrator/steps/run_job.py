@@ -10,8 +10,8 @@ from orchestrator.ledger import hearing, sessions, things, workers
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Claim, Failed, Outcome, Park, Stopped
 from orchestrator.services import Services
-from orchestrator.steps import finish, jobs
 from orchestrator.steps.assume_role import hold_chain
+from orchestrator.steps.jobs import JOBS
 from orchestrator.steps.launch_worker import GONE
 from orchestrator.steps.view import View, look, remember
 
@@ -39,7 +39,7 @@ def run_job(services: Services, held: Claim) -> Outcome:
         return Stopped(result.reason or "stopped on request")
     if result.outcome == "failed":
         return Failed(result.reason or "the job failed", result.remedy or "")
-    return finish.finish(services, view, result)
+    return JOBS[view.session.operation].finish(services, view, result)
 
 
 def _order(services: Services, view: View, worker: workers.Worker, user_id: str) -> Failed | None:
@@ -62,13 +62,14 @@ def _order(services: Services, view: View, worker: workers.Worker, user_id: str)
                 region=services.install.control_region,
             ),
         )
+    job = JOBS[view.session.operation]
     order = Order(
         session=view.session.id,
         attempt=view.held.attempt,
         fence=fence,
-        job_name=jobs.JOBS[view.session.operation],
+        job_name=job.name,
         deadline=deadline,
-        job=jobs.job_of(services, view).to_dict(),
+        job=job.order(services, view).to_dict(),
     )
     services.cloud.orders().give(user_id, order)
     with services.ledger.write() as tx:

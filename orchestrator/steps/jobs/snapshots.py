@@ -1,16 +1,15 @@
-"""What the worker will read or fill, prepared before a worker is launched: snapshots.
+"""What the worker of a backup will read: one multi-volume snapshot of the instance, taken at one moment.
 
-Backup: one multi-volume snapshot of the instance, taken at one moment. CreateSnapshots has no idempotency token, so the
-set is intended in the ledger first and, whenever it may have been made already, looked for by its tags.
-Restore: one empty snapshot for each volume, started with a token from the row.
+CreateSnapshots has no idempotency token, so the set is intended in the ledger first and, whenever it may have been made
+already, looked for by its tags.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from orchestrator.errors import Ambiguous, CloudError, Permanent
-from orchestrator.ledger import journal, things, work
+from orchestrator.errors import Ambiguous, CloudError
+from orchestrator.ledger import journal, things
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Failed, Outcome, Park
@@ -26,16 +25,7 @@ _MOST_SETS = 3
 
 
 def prepare(services: Services, view: View) -> Outcome | None:
-    """Prepare the source. Returns None when it is ready, or what the step has to answer."""
-    if view.session.operation == "ec2-backup":
-        return _snapshots(services, view)
-    return _empty_snapshots(services, view)
-
-
-# --- backup -------------------------------------------------------------------------------------------------------
-
-
-def _snapshots(services: Services, view: View) -> Outcome | None:
+    """Have the snapshots taken. Returns None when all can be read, or what the step has to answer."""
     compute = services.cloud.compute(view.plan.operation)
     taken: dict[str, str] | None = view.resource.state.get("snapshots")
     if taken is None:
@@ -164,37 +154,3 @@ def _readiness(services: Services, view: View, taken: dict[str, str], seen: list
             )
         return Park("snapshot", now + _LOOK_AGAIN, status=ResourceStatus.WAITING_FOR_SOURCE)
     return Park("snapshot", since + span, status=ResourceStatus.WAITING_FOR_SOURCE)
-
-
-# --- restore ------------------------------------------------------------------------------------------------------
-
-
-def _empty_snapshots(services: Services, view: View) -> Outcome | None:
-    if "snapshots" in view.resource.state:
-        return None
-    compute, session = services.cloud.compute(view.plan.operation), view.session.id
-    wanted_key = view.plan.details.get("kmsKey")
-    started: dict[str, str] = {}
-    for volume in view.plan.volumes:
-        token = f"{session}-{view.label}-{volume.volume_id}"[-64:]
-        with services.ledger.write() as tx:
-            work.hold(tx, view.held)
-            things.intend(tx, view.thing("snapshot", token))
-        try:
-            made = compute.start_snapshot(
-                token=token,
-                size_gib=volume.size_gib,
-                tags=view.tags(services.install.id),
-                encrypted=volume.encrypted or wanted_key is not None,
-                kms_key=wanted_key or view.own_key(volume.kms_key),
-            )
-        except Permanent:
-            with services.ledger.write() as tx:
-                things.removed(tx, session, "snapshot", token)
-            raise
-        started[volume.volume_id] = made.snapshot_id
-        with services.ledger.write() as tx:
-            things.created(tx, session, "snapshot", token, cloud_id=made.snapshot_id, volume=volume.volume_id)
-    with services.ledger.write() as tx:
-        remember(tx, view, snapshots=started)
-    return None

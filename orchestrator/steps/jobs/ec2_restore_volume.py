@@ -1,19 +1,19 @@
-"""What only the control plane does after a job: enter the restore point, make volumes of filled snapshots."""
+"""Restore of volumes: empty snapshots, filled by the agent, become volumes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
-from typing import Any
+from datetime import timedelta
 
-from agent.protocol import JobResult
+from agent.protocol import DataAccess, JobResult, ResourceRef, RestoreVolume, RestoreVolumeJob
 from orchestrator.errors import Permanent
-from orchestrator.ledger import journal, points, sessions, things, work
+from orchestrator.ledger import sessions, things, work
 from orchestrator.model.plan import SourceVolume
 from orchestrator.model.work import Done, Failed, Outcome, Park
+from orchestrator.planner import GIB
 from orchestrator.ports import Compute, NewVolume
 from orchestrator.services import Services
+from orchestrator.steps.jobs import empty_snapshots
+from orchestrator.steps.jobs.kind import Job, outcome as outcome_of, repository_ref
 from orchestrator.steps.view import View, remember
 
 _LOOK_AGAIN = timedelta(seconds=30)
@@ -22,54 +22,27 @@ _MOST_TAGS = 46
 _LEAST_IOPS = 100
 
 
-def finish(services: Services, view: View, result: JobResult) -> Outcome:
-    """Finish a job that ended well. May park; asked again it goes on from where it was."""
-    return _FINISHERS[view.session.operation](services, view, result)
-
-
-def _outcome(result: JobResult, detail: dict[str, Any], total: int) -> dict[str, Any]:
-    return {
-        "outcome": result.outcome,
-        "result": detail,
-        "reason": result.reason,
-        "remedy": result.remedy,
-        "done": total,
-        "total": total,
-    }
-
-
-def _backup(services: Services, view: View, result: JobResult) -> Outcome:
-    state, place = view.resource.state, view.plan.operation
-    point = points.RestorePoint(
-        id=state["restorePoint"],
-        account=place.account,
-        region=place.region,
-        resource_id=view.resource.resource_id,
-        repository=view.shared.repository or "",
-        session=view.session.id,
-        kind=str(result.detail.get("kind", "full")),
-        status="complete",
-        parent=result.detail.get("parent"),
-        created_at=datetime.fromtimestamp(state["takenAt"], UTC),
-        record={
-            "volumes": [
-                volume.model_dump(mode="json", by_alias=True, exclude_none=True) for volume in view.plan.volumes
-            ],
-            "configuration": view.plan.details.get("configuration", {}),
-            "consistency": "crash",
-            "figures": result.detail,
-        },
+def order(services: Services, view: View) -> RestoreVolumeJob:
+    """Return the job: fill the started snapshots with the blocks of a restore point."""
+    details = view.plan.details
+    return RestoreVolumeJob(
+        repository=repository_ref(services, view),
+        data=DataAccess(region=view.plan.operation.region, role_arn=view.plan.data_role),
+        source=ResourceRef(**details["source"]),
+        restore_point=details["point"],
+        volumes=tuple(
+            RestoreVolume(
+                volume_id=volume.volume_id,
+                snapshot_id=view.resource.state["snapshots"][volume.volume_id],
+                size_bytes=volume.size_gib * GIB,
+            )
+            for volume in view.plan.volumes
+        ),
     )
-    done = max(int(result.detail.get("bytesRead", 0)), view.resource.done)
-    with services.ledger.write() as tx:
-        work.hold(tx, view.held)
-        points.add(tx, point)
-        sessions.remember(tx, view.held.key, **_outcome(result, result.detail, done))
-        journal.write(tx, view.session.id, f"restore point {point.id} written", ordinal=view.held.key.ordinal)
-    return Done()
 
 
-def _restore_volume(services: Services, view: View, result: JobResult) -> Outcome:
+def finish(services: Services, view: View, result: JobResult) -> Outcome:
+    """Make volumes of the filled snapshots, and attach them if that was asked for."""
     compute = services.cloud.compute(view.plan.operation)
     volumes = _made(services, view)
     if len(volumes) < len(view.plan.volumes):
@@ -87,7 +60,7 @@ def _restore_volume(services: Services, view: View, result: JobResult) -> Outcom
         **result.detail,
         "volumes": [{**one, "newVolumeId": volumes.get(one["volumeId"])} for one in result.detail.get("volumes", [])],
     }
-    outcome = _outcome(result, detail, max(written, view.resource.done))
+    outcome = outcome_of(result, detail, max(written, view.resource.done))
     if odd is not None:
         outcome |= {"outcome": "warning", "reason": odd[0][:2000], "remedy": odd[1][:2000]}
     with services.ledger.write() as tx:
@@ -198,6 +171,4 @@ def _zone(view: View) -> str:
     return view.worker.availability_zone
 
 
-_FINISHERS: MappingProxyType[str, Callable[[Services, View, JobResult], Outcome]] = MappingProxyType(
-    {"ec2-backup": _backup, "ec2-restore-volume": _restore_volume}
-)
+JOB = Job(name="ec2-restore-volume", prepare=empty_snapshots.prepare, order=order, finish=finish)

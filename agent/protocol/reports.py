@@ -1,0 +1,57 @@
+"""Reports: what an agent says, and how its job ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from agent.protocol.message import PROTOCOL_VERSION, Message
+
+Outcome = Literal["success", "warning", "failed", "stopped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Message):
+    """How far a job is; `unit` is `bytes` for data jobs. `total` 0 means not known yet."""
+
+    done: int
+    total: int
+    unit: str = "bytes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResult(Message):
+    """How a job ended. `reason` and `remedy` are sentences for a person, without any secret.
+
+    `detail` is the job's own figures. For `ec2-backup`: `restorePoint`, `kind` (`full` or `incremental`), `volumes`
+    (per volume `volumeId`, `sizeBytes`, `blocks`), `blocksRead`, `blocksStored`, `bytesRead`, `bytesStored`. For
+    `ec2-restore-volume`: `restorePoint`, `volumes` (`volumeId`, `snapshotId`, `blocksWritten`), `bytesWritten`.
+    """
+
+    outcome: Outcome
+    reason: str | None = None
+    remedy: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Message):
+    """One SQS message of an agent. `sequence` grows with each report of an instance, also when its agent restarts.
+
+    `fence` is the order's (0 before there is one). `progress` comes with kind `progress`, `result` with `result`.
+    `user_id` is the sender's `aws:userid`; the listener believes it only when SQS attached the same `SenderId`.
+    """
+
+    KINDS: ClassVar[tuple[str, ...]] = ("ready", "progress", "result")
+
+    protocol: int = PROTOCOL_VERSION
+    kind: Literal["ready", "progress", "result"]
+    session: str
+    instance_id: str
+    user_id: str
+    sequence: int
+    fence: int = 0
+    sent_at: str
+    agent_version: str = ""
+    progress: Progress | None = None
+    result: JobResult | None = None

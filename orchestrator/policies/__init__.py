@@ -1,0 +1,43 @@
+"""IAM documents, as pure functions: who may assume a role, and the least it needs.
+
+Every statement is limited by resource, by this install's tag or by this install's path wherever AWS allows it.
+"""
+
+from __future__ import annotations
+
+from orchestrator.policies.control_plane import BACKUP_PREFIX, EPOCH_KEY, control_plane
+from orchestrator.policies.deploying import backup_role, finding, looking, restore_role, worker_deployment_role
+from orchestrator.policies.trust import ec2_trust, operation_trust, worker_trust, workers_trust
+from orchestrator.policies.workers import (
+    data_role,
+    own_orders,
+    repository_reader,
+    repository_role,
+    repository_statements,
+    temporary_boundary,
+    temporary_role,
+    worker_role,
+)
+
+__all__ = [
+    "BACKUP_PREFIX",
+    "EPOCH_KEY",
+    "backup_role",
+    "control_plane",
+    "data_role",
+    "ec2_trust",
+    "finding",
+    "looking",
+    "operation_trust",
+    "own_orders",
+    "repository_reader",
+    "repository_role",
+    "repository_statements",
+    "restore_role",
+    "temporary_boundary",
+    "temporary_role",
+    "worker_deployment_role",
+    "worker_role",
+    "worker_trust",
+    "workers_trust",
+]

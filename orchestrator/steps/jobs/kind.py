@@ -1,0 +1,47 @@
+"""What makes one operation's job different from another's, for the steps that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agent.protocol import JobName, JobResult, Message, RepositoryRef
+from orchestrator.model.work import Outcome
+from orchestrator.services import Services
+from orchestrator.steps.view import View, repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One operation's job. Every function may be called again after a death and goes on from where it was.
+
+    - `name`: as the agent knows it.
+    - `prepare`: makes what the worker will read or fill, before a worker is launched. Answers None when it is ready,
+      else what the step has to answer.
+    - `order`: returns the job's message; asking again returns the same one.
+    - `finish`: does, after a result that is no failure, what only the control plane may do. May park.
+    """
+
+    name: JobName
+    prepare: Callable[[Services, View], Outcome | None]
+    order: Callable[[Services, View], Message]
+    finish: Callable[[Services, View, JobResult], Outcome]
+
+
+def repository_ref(services: Services, view: View) -> RepositoryRef:
+    """Return where the session's repository is, for the worker."""
+    kept = repository(services, view)
+    return RepositoryRef(url=kept.url, region=kept.region, kms_key=kept.key.kms, role_arn=view.plan.repository_role)
+
+
+def outcome(result: JobResult, detail: dict[str, Any], total: int) -> dict[str, Any]:
+    """Return what a finished resource remembers of its job: `total` is its amount of work."""
+    return {
+        "outcome": result.outcome,
+        "result": detail,
+        "reason": result.reason,
+        "remedy": result.remedy,
+        "done": total,
+        "total": total,
+    }
