@@ -1,0 +1,15 @@
+"""One whole stack for the tests of all operations: each test makes the instances that it changes or removes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two production accounts with two instances each; read them, and leave them as they are."""
+    with running_stack(tmp_path_factory.mktemp("operations"), accounts=2, instances=2) as running:
+        yield running
