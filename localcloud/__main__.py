@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     serve.add_argument("--snapshot", type=float, default=0.5, help="seconds from pending to completed of a snapshot")
     serve.add_argument("--volume", type=float, default=0.2, help="seconds from creating to available of a volume")
     serve.add_argument(
+        "--retrieval", type=float, default=2.0, help="seconds until an object of an archive storage class can be read"
+    )
+    serve.add_argument(
         "--block-rate", type=int, default=0, help="EBS direct calls a second for blocks; AWS: 1000, 0: as many as come"
     )
     serve.add_argument("--throttle", action="store_true", help="limit EC2 calls by AWS's documented token buckets")
@@ -45,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             profile_delay=timedelta(seconds=given.profile_delay),
             snapshot=timedelta(seconds=given.snapshot),
             volume=timedelta(seconds=given.volume),
+            retrieval=timedelta(seconds=given.retrieval),
             block_rate=given.block_rate,
             throttle=given.throttle,
             control_account=given.control_account,

@@ -24,6 +24,7 @@ from localcloud.metadata import Metadata
 from localcloud.overlay import Overlay
 from localcloud.profiles import Profiles
 from localcloud.quotas import Quotas
+from localcloud.retrievals import Retrievals
 from localcloud.settings import Settings
 from localcloud.simulation import Simulation
 from localcloud.sts import SecurityTokens
@@ -96,6 +97,7 @@ class Cloud:
                 self.quotas,
                 Instances(self.settings, self.lifecycle),
                 self.blocks,
+                Retrievals(self.settings),
                 *self._plugins,
             ],
         )
@@ -155,10 +157,11 @@ class CloudServer:
         return self
 
     def _listen(self) -> None:
-        from localcloud import moto_behaviour, moto_speed
+        from localcloud import moto_behaviour, moto_speed, retrievals
 
         moto_behaviour.install()
         moto_speed.install()
+        retrievals.install()
         # Before moto is emptied: its images have snapshots, which get their bytes when they are made.
         self.cloud.blocks.start()
         _empty_moto()

@@ -17,9 +17,11 @@ class Settings:
     `boot` is how long an instance stays `pending`, `shutdown` how long `shutting-down` or `stopping`; a terminated
     instance can be described for `keep_terminated` (AWS: about an hour). A new or changed instance profile is refused
     by RunInstances for `profile_delay`. A snapshot of a volume stays `pending` for `snapshot`, a new volume `creating`
-    for `volume`; an account may have `pending_snapshots` that are written through the EBS direct API, and `block_rate`
-    calls a second to get and to put blocks, for each snapshot and in all (0: no limit; AWS: 1000). With `throttle` EC2
-    calls are limited by AWS's documented token buckets. `enforce` names the services whose identity policies count.
+    for `volume`. An object in an archive storage class is readable `retrieval` after it was asked for (standard tier),
+    and each day of its availability lasts for `retrieval_day`. An account may have `pending_snapshots` that are written
+    through the EBS direct API, and `block_rate` calls a second to get and to put blocks, for each snapshot and in all
+    (0: no limit; AWS: 1000). With `throttle` EC2 calls are limited by AWS's documented token buckets. `enforce` names
+    the services whose identity policies count.
     All accounts belong to the organisation `organisation` except those in `outsiders`. `call_log` is how many calls
     the log keeps.
     """
@@ -30,6 +32,8 @@ class Settings:
     profile_delay: timedelta = timedelta(0)
     snapshot: timedelta = timedelta(seconds=0.5)
     volume: timedelta = timedelta(seconds=0.2)
+    retrieval: timedelta = timedelta(seconds=2)
+    retrieval_day: timedelta = timedelta(days=1)
     pending_snapshots: int = 100
     block_rate: int = 0
     throttle: bool = False
