@@ -26,6 +26,8 @@ from agent.repository.errors import Exists, Missing, Refused, Unreachable
 Readable = bytes | bytearray | memoryview
 
 _LIST_CHUNK: Final = 1000
+#: Parts of an object that are on their way at a time.
+_PARTS: Final = 3
 _DENIED: Final = (PermissionDeniedError, UnauthenticatedError)
 
 
@@ -48,6 +50,12 @@ class Objects:
         """Return an object. Raises `Missing`."""
         with self._reading(key):
             return memoryview(obstore.get(self._store, key).buffer())
+
+    def get_whole(self, key: str, most: int) -> memoryview | None:
+        """Return an object of at most `most` bytes, None when it has more. Raises `Missing`."""
+        with self._reading(key):
+            found = obstore.get(self._store, key)
+            return memoryview(found.buffer()) if int(found.meta["size"]) <= most else None
 
     def get_range(self, key: str, start: int, length: int) -> memoryview:
         """Return part of an object; shorter when the object ends. Raises `Missing`."""
@@ -84,6 +92,22 @@ class Objects:
         """Write an object, new or not. `data` must not change afterwards: it may be kept without a copy."""
         with self._writing(key):
             obstore.put(self._store, key, data, use_multipart=False)
+
+    def put_parts(self, key: str, parts: Iterator[bytes], *, storage_class: str, part: int = 8 * 1024 * 1024) -> None:
+        """Write an object of a storage class while it comes, `part` bytes at a time; what `parts` raises, this raises.
+
+        There is no object before the last part has come: an upload that fails or dies leaves none.
+        """
+        with self._writing(key):
+            obstore.put(
+                self._store,
+                key,
+                parts,
+                attributes={"Storage-Class": storage_class},
+                use_multipart=True,
+                chunk_size=part,
+                max_concurrency=_PARTS,
+            )
 
     def delete(self, key: str) -> None:
         """Remove an object; gone already is success."""

@@ -59,6 +59,11 @@ def _associated(flag: int, block_id: bytes) -> bytes:
     return bytes((flag,)) + block_id
 
 
+def seal_blob(cipher: AESGCM, slot: int, block_id: bytes, flag: int, content: Readable) -> bytes:
+    """Return the blob of a slot: flag, ciphertext, tag."""
+    return bytes((flag,)) + cipher.encrypt(_nonce(slot), content, _associated(flag, block_id))
+
+
 def pack_cipher(pack_id: bytes, find_key: KeyFinder) -> AESGCM:
     """Return the key of a pack. Raises `Unusable`."""
     return derive(find_key(pack_id[:KEY_ID]), b"daywork pack", pack_id)
@@ -152,11 +157,16 @@ class OpenPack:
             lengths=np.array(self._lengths, dtype=np.uint32),
             flags=np.frombuffer(bytes(self._flags), dtype=np.uint8),
         )
-        footer = self._cipher.encrypt(_FOOTER_NONCE, _footer(table), pack_key(self.pack_id).encode())
-        tail = _TAIL.pack(_MAGIC, _FORMAT, 0, len(footer), self._used, 0)
-        end = self._used + len(footer) + len(tail)
-        self._buffer[self._used : end] = footer + tail
+        ending = pack_ending(table, self._cipher)
+        end = self._used + len(ending)
+        self._buffer[self._used : end] = ending
         return table, self._buffer[:end]
+
+
+def pack_ending(table: PackTable, cipher: AESGCM) -> bytes:
+    """Return what stands behind the blobs of a pack: footer and tail."""
+    footer = cipher.encrypt(_FOOTER_NONCE, _footer(table), pack_key(table.pack_id).encode())
+    return footer + _TAIL.pack(_MAGIC, _FORMAT, 0, len(footer), int(table.offsets[-1]), 0)
 
 
 def _footer(table: PackTable) -> bytes:
@@ -168,6 +178,15 @@ def _footer(table: PackTable) -> bytes:
             "flags": table.flags.tobytes(),
         }
     )
+
+
+def ending_length(end: Readable) -> int:
+    """Return how many last bytes of a pack its footer and tail are, by its last bytes; 0 when they are no pack's."""
+    tail = memoryview(end)[-_TAIL.size :]
+    if len(tail) < _TAIL.size:
+        return 0
+    magic, _, _, length, _, _ = _TAIL.unpack(tail)
+    return int(length) + _TAIL.size if magic == _MAGIC else 0
 
 
 def read_table(pack_id: bytes, end: Readable, find_key: KeyFinder) -> PackTable:
@@ -208,14 +227,21 @@ class PackReader:
 
     def open(self, slot: int, blob: Readable, decompressor: zstandard.ZstdDecompressor) -> bytes:
         """Return the 512 KiB of a blob. Raises `Damaged` that names pack and slot."""
-        flag = int(self.table.flags[slot])
-        associated = _associated(flag, self.table.block_id(slot))
+        flag, content = self.content(slot, blob)
         try:
-            # The flag that counts is the footer's; the one before the blob is for reading a pack without its footer.
-            content = self._cipher.decrypt(_nonce(slot), memoryview(blob)[1:], associated)
             data = decompressor.decompress(content, max_output_size=BLOCK) if flag == ZSTD else content
-        except (InvalidTag, zstandard.ZstdError, ValueError):
+        except zstandard.ZstdError:
             raise Damaged(f"{pack_key(self.table.pack_id)} is damaged in slot {slot}") from None
         if len(data) != BLOCK:
             raise Damaged(f"{pack_key(self.table.pack_id)} is damaged in slot {slot}: {len(data)} bytes")
         return data
+
+    def content(self, slot: int, blob: Readable) -> tuple[int, bytes]:
+        """Return flag and content of a blob as it was stored: compressed or not. Raises `Damaged`."""
+        flag = int(self.table.flags[slot])
+        associated = _associated(flag, self.table.block_id(slot))
+        try:
+            # The flag that counts is the footer's; the one before the blob is for reading a pack without its footer.
+            return flag, self._cipher.decrypt(_nonce(slot), memoryview(blob)[1:], associated)
+        except (InvalidTag, ValueError):
+            raise Damaged(f"{pack_key(self.table.pack_id)} is damaged in slot {slot}") from None

@@ -15,11 +15,15 @@ from agent.repository.errors import Damaged, Missing
 from agent.repository.head import SegmentRef, Volume
 from agent.repository.layout import Chain, map_key, pack_key
 from agent.repository.maps import CHECK, SEGMENT, Segment, decode_segment, segment_place
-from agent.repository.pack import END, PackReader, PackTable, read_table
+from agent.repository.pack import END, PACK_SIZE, PackReader, PackTable, ending_length, read_table
 from agent.repository.repository import Repository
 
 #: Blocks whose places are held in memory at a time (512 GiB of them). Within a window each pack is read once.
 WINDOW: Final = 1024 * 1024
+#: The largest pack that is read whole; one of an archive is read in parts of this size.
+_WHOLE: Final = PACK_SIZE + END
+#: More than the footer of any pack, in bytes.
+_MOST_END: Final = 2 * 1024 * 1024
 #: A pack of which fewer slots than this are needed is read in parts.
 _FEW: Final = 16
 #: Segments of one map object that are read with one call.
@@ -57,20 +61,28 @@ class Wanted:
 
 def by_pack(repository: Repository, chain: Chain, volume: Volume, *, window: int = WINDOW) -> Iterator[Wanted]:
     """Walk through the blocks of a volume pack by pack, each pack once in every `window` blocks."""
+    for gathered in windows(repository, chain, volume, window=window):
+        yield from grouped(gathered)
+
+
+def windows(
+    repository: Repository, chain: Chain, volume: Volume, *, window: int = WINDOW
+) -> Iterator[list[tuple[int, Segment]]]:
+    """Read the map of a volume in portions of about `window` blocks. Raises `Missing`, `Damaged`."""
     gathered: list[tuple[int, Segment]] = []
     rows = 0
     for number, segment in segments(repository, chain, volume):
         gathered.append((number, segment))
         rows += segment.rows
         if rows >= window:
-            yield from _grouped(gathered)
+            yield gathered
             gathered, rows = [], 0
-    yield from _grouped(gathered)
+    if gathered:
+        yield gathered
 
 
-def _grouped(gathered: Sequence[tuple[int, Segment]]) -> Iterator[Wanted]:
-    if not gathered:
-        return
+def grouped(gathered: Sequence[tuple[int, Segment]]) -> Iterator[Wanted]:
+    """Say what some segments want, pack by pack."""
     numbers: dict[bytes, int] = {}
     ranks = []
     for _, segment in gathered:
@@ -107,36 +119,67 @@ class LoadedPack:
             raise Damaged(f"a block map means another block than {pack_key(self.table.pack_id)} holds in slot {slot}")
         return block_id, self._reader.open(slot, self._blobs[slot], decompressor)
 
+    def content(self, slot: int) -> tuple[int, bytes]:
+        """Return flag and content of a slot as it was stored. Raises `Damaged`."""
+        return self._reader.content(slot, self._blobs[slot])
+
 
 def load_pack(repository: Repository, pack_id: bytes, slots: Sequence[int]) -> LoadedPack:
     """Read some slots of a pack; the whole pack in one call unless they are few. Raises `Missing`, `Damaged`."""
-    key = pack_key(pack_id)
-    find_key = repository.ring.find
-    if len(slots) >= _FEW:
-        whole = repository.objects.get(key)
+    opened = _open(repository, pack_id, slots)
+    return opened if isinstance(opened, LoadedPack) else _load_slots(repository, opened, slots)
+
+
+def _open(repository: Repository, pack_id: bytes, slots: Sequence[int]) -> LoadedPack | PackTable:
+    """Return the slots of a pack that was read whole; of a large one, or for few slots, only what the pack holds."""
+    key, find_key = pack_key(pack_id), repository.ring.find
+    whole = repository.objects.get_whole(key, _WHOLE) if len(slots) >= _FEW else None
+    if whole is not None:
         table = read_table(pack_id, whole, find_key)
         blobs = {slot: whole[begin:end] for slot, begin, end in _places(table, slots)}
-    else:
-        table = read_table(pack_id, repository.objects.get_end(key, END), find_key)
-        places = list(_places(table, slots))
-        parts = repository.objects.get_ranges(
-            key, [begin for _, begin, _ in places], [end - begin for _, begin, end in places]
-        )
-        blobs = {slot: part for (slot, _, _), part in zip(places, parts, strict=True)}
-    return LoadedPack(PackReader(table, find_key), blobs)
+        return LoadedPack(PackReader(table, find_key), blobs)
+    end = repository.objects.get_end(key, END)
+    if len(end) < ending_length(end) <= _MOST_END:
+        end = repository.objects.get_end(key, ending_length(end))
+    return read_table(pack_id, end, find_key)
+
+
+def _load_slots(repository: Repository, table: PackTable, slots: Sequence[int]) -> LoadedPack:
+    places = list(_places(table, slots))
+    parts = repository.objects.get_ranges(
+        pack_key(table.pack_id), [begin for _, begin, _ in places], [end - begin for _, begin, end in places]
+    )
+    blobs = {slot: part for (slot, _, _), part in zip(places, parts, strict=True)}
+    return LoadedPack(PackReader(table, repository.ring.find), blobs)
 
 
 def load_wanted(repository: Repository, wanted: Wanted) -> Iterator[tuple[LoadedPack, Wanted]]:
-    """Read what is wanted of a pack, or of the packs to which it was repacked. Raises `Missing`, `Damaged`."""
+    """Read what is wanted of a pack, or of the packs to which it was repacked. Raises `Missing`, `Damaged`.
+
+    A large pack comes in parts, so that no more than a usual one is in memory.
+    """
     waiting = [wanted]
     while waiting:
         one = waiting.pop()
         try:
-            pack = load_pack(repository, one.pack_id, one.slots.tolist())
+            opened = _open(repository, one.pack_id, one.slots.tolist())
         except Missing:
             waiting += _forwarded(repository, one)
             continue
-        yield pack, one
+        if isinstance(opened, LoadedPack):
+            yield opened, one
+            continue
+        for part in _in_parts(opened, one):
+            yield _load_slots(repository, opened, part.slots.tolist()), part
+
+
+def _in_parts(table: PackTable, wanted: Wanted) -> Iterator[Wanted]:
+    """Cut what is wanted into neighbours in the pack whose blobs together are hardly more than a usual pack."""
+    order = np.argsort(wanted.slots, kind="stable")
+    _check(table, int(wanted.slots[order[-1]]))
+    ends = np.cumsum(table.lengths[wanted.slots[order]], dtype=np.uint64)
+    for rows in np.split(order, np.flatnonzero(np.diff(ends // _WHOLE)) + 1):
+        yield Wanted(wanted.pack_id, wanted.slots[rows], wanted.indices[rows], wanted.checks[rows])
 
 
 def _forwarded(repository: Repository, wanted: Wanted) -> list[Wanted]:
@@ -157,6 +200,10 @@ def _forwarded(repository: Repository, wanted: Wanted) -> list[Wanted]:
 
 def _places(table: PackTable, slots: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     for slot in sorted(set(slots)):
-        if slot >= table.slots:
-            raise Damaged(f"a block map means slot {slot} of {pack_key(table.pack_id)}, which has {table.slots}")
+        _check(table, slot)
         yield slot, int(table.offsets[slot]), int(table.offsets[slot + 1])
+
+
+def _check(table: PackTable, slot: int) -> None:
+    if slot >= table.slots:
+        raise Damaged(f"a block map means slot {slot} of {pack_key(table.pack_id)}, which has {table.slots}")

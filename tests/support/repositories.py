@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -71,6 +71,7 @@ class Watched(Objects):
         super().__init__(MemoryStore() if store is None else store)
         self.written: list[str] = []
         self.read: list[str] = []
+        self.classes: dict[str, str] = {}
         #: Called with what is about to happen (`put`, `get`) and the key; may raise, wait or change the world.
         self.before: Callable[[str, str], None] = lambda _what, _key: None
 
@@ -79,6 +80,23 @@ class Watched(Objects):
         self.before("get", key)
         self.read.append(key)
         return super().get(key)
+
+    def get_whole(self, key: str, most: int) -> memoryview | None:
+        """Return an object that is not too large."""
+        self.before("get", key)
+        self.read.append(key)
+        return super().get_whole(key, most)
+
+    def put_parts(self, key: str, parts: Iterator[bytes], *, storage_class: str, part: int = 8 * 1024 * 1024) -> None:
+        """Write an object while it comes; `before` hears of it when all of it has come."""
+
+        def watched() -> Iterator[bytes]:
+            yield from parts
+            self.before("put", key)
+
+        super().put_parts(key, watched(), storage_class=storage_class, part=part)
+        self.written.append(key)
+        self.classes[key] = storage_class
 
     def create(self, key: str, data: Readable) -> None:
         """Write a new object."""
