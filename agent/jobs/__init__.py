@@ -14,6 +14,12 @@ from agent.jobs.context import JobContext
 from agent.protocol import JobResult
 
 
+def _ec2_archive(context: JobContext, job: Any) -> JobResult:
+    from agent.jobs import ec2_archive
+
+    return ec2_archive.run(context, job)
+
+
 def _ec2_backup(context: JobContext, job: Any) -> JobResult:
     from agent.jobs import ec2_backup
 
@@ -28,5 +34,5 @@ def _ec2_restore_volume(context: JobContext, job: Any) -> JobResult:
 
 #: Called with the context and the job's own message; raises `JobFailed` or `JobStopped`.
 JOBS: Final[Mapping[str, Callable[[JobContext, Any], JobResult]]] = MappingProxyType(
-    {"ec2-backup": _ec2_backup, "ec2-restore-volume": _ec2_restore_volume}
+    {"ec2-archive": _ec2_archive, "ec2-backup": _ec2_backup, "ec2-restore-volume": _ec2_restore_volume}
 )

@@ -16,6 +16,7 @@ credential, a session token or an external id.
 
 from __future__ import annotations
 
+from agent.protocol.archive import ArchiveJob
 from agent.protocol.backup import BackupJob, BackupVolume
 from agent.protocol.boot import BOOT_LIMIT, Boot, parse_user_data, user_data
 from agent.protocol.message import PROTOCOL_VERSION, Message, ProtocolError, format_time, parse_time
@@ -28,6 +29,7 @@ __all__ = [
     "BOOT_LIMIT",
     "JOB_MESSAGES",
     "PROTOCOL_VERSION",
+    "ArchiveJob",
     "BackupJob",
     "BackupVolume",
     "Boot",

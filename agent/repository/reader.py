@@ -114,10 +114,14 @@ class LoadedPack:
 
     def open(self, slot: int, check: bytes, decompressor: zstandard.ZstdDecompressor) -> tuple[bytes, bytes]:
         """Return (block id, the block) of a slot. Raises `Damaged`, also when it is not the block that is meant."""
+        return self.id(slot, check), self._reader.open(slot, self._blobs[slot], decompressor)
+
+    def id(self, slot: int, check: bytes) -> bytes:
+        """Return the id of the block in a slot. Raises `Damaged` when it is not the block that is meant."""
         block_id = self.table.block_id(slot)
         if block_id[:CHECK] != check:
             raise Damaged(f"a block map means another block than {pack_key(self.table.pack_id)} holds in slot {slot}")
-        return block_id, self._reader.open(slot, self._blobs[slot], decompressor)
+        return block_id
 
     def content(self, slot: int) -> tuple[int, bytes]:
         """Return flag and content of a slot as it was stored. Raises `Damaged`."""
