@@ -263,6 +263,16 @@ def _snapshots(call: Call, volumes: list[str]) -> Iterator[Demand]:
     yield from _tags_at_creation(call, specified)
 
 
+def _register_image(call: Call) -> Iterator[Demand]:
+    specified = _specified(call)
+    context = _region(call) | _requested(specified.get("image", {}))
+    yield Demand(action=call.name, resource=_arn(call, "image"), context=context)
+    for mapping in call.parameters.get("BlockDeviceMappings") or []:
+        if snapshot := (mapping.get("Ebs") or {}).get("SnapshotId"):
+            yield Demand(action=call.name, resource=_arn(call, "snapshot", snapshot), context=_tagged(call, snapshot))
+    yield from _tags_at_creation(call, specified)
+
+
 def _create_volume(call: Call) -> Iterator[Demand]:
     given, specified = call.parameters, _specified(call)
     context = _region(call) | _requested(specified.get("volume", {}))
@@ -291,7 +301,10 @@ _OPERATIONS: Final[dict[str, Maker]] = {
     "RebootInstances": _existing(("InstanceIds", "instance")),
     "TerminateInstances": _existing(("InstanceIds", "instance")),
     "GetConsoleOutput": _existing(("InstanceId", "instance")),
+    "DescribeInstanceAttribute": _existing(("InstanceId", "instance")),
     "ModifyInstanceAttribute": _existing(("InstanceId", "instance")),
+    "RegisterImage": _register_image,
+    "DeregisterImage": _existing(("ImageId", "image")),
     "CreateTags": _create_tags,
     "DeleteTags": _create_tags,
     "CreateSnapshots": _create_snapshots,

@@ -157,6 +157,12 @@ class Compute(Protocol):
 
     def find_instances(self, tags: Tags) -> list[str]:
         """List the ids of instances that carry every one of these tags and are not terminated."""
+    def user_data(self, instance_id: str) -> str | None:
+        """Return an instance's user data in base64, as EC2 keeps it; None when it has none.
+
+        Raises `Missing`, `AccessDenied`.
+        """
+
 
     def workers(self, *, session: str | None = None, ids: Sequence[str] = ()) -> list[InstanceView]:
         """Describe this install's workers by session tag, or by ids in pages of 100, or all of them (neither given).

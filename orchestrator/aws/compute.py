@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from orchestrator import tags as names
-from orchestrator.aws import views
+from orchestrator.aws import machine, views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
 from orchestrator.errors import AccessDenied, Missing, Throttled, WrongRequest
@@ -78,8 +78,14 @@ class AwsCompute:
                 )
                 if volume in volumes
             )
-            found[one["InstanceId"]] = views.instance(one, own)
+            found[one["InstanceId"]] = views.instance(one, own, machine.configuration(one))
         return found
+
+    def user_data(self, instance_id: str) -> str | None:
+        """See the port."""
+        with translated(f"read the user data of {instance_id}"):
+            answer = self._ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+        return (answer.get("UserData") or {}).get("Value") or None
 
     def find_instances(self, tags: Tags) -> list[str]:
         """See the port."""

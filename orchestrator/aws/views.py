@@ -39,8 +39,12 @@ def volume_source(described: Mapping[str, Any], device: str, *, ends_with_instan
     )
 
 
-def instance(described: Mapping[str, Any], volumes: tuple[SourceVolume, ...] = ()) -> InstanceView:
-    """Return an instance."""
+def instance(
+    described: Mapping[str, Any],
+    volumes: tuple[SourceVolume, ...] = (),
+    configuration: Mapping[str, Any] | None = None,
+) -> InstanceView:
+    """Return an instance; `configuration` is that of a source (`orchestrator.aws.machine`)."""
     reason = described.get("StateReason") or {}
     return InstanceView(
         instance_id=described["InstanceId"],
@@ -52,27 +56,8 @@ def instance(described: Mapping[str, Any], volumes: tuple[SourceVolume, ...] = (
         state_reason=reason.get("Code") or described.get("StateTransitionReason") or None,
         tags=tags_of(described),
         volumes=volumes,
-        configuration=configuration(described),
+        configuration=configuration or {},
     )
-
-
-def configuration(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what must be known to make the instance again, as plain JSON values."""
-    return {
-        "instanceType": described.get("InstanceType"),
-        "image": described.get("ImageId"),
-        "availabilityZone": described.get("Placement", {}).get("AvailabilityZone"),
-        "architecture": described.get("Architecture"),
-        "vpc": described.get("VpcId"),
-        "subnet": described.get("SubnetId"),
-        "securityGroups": [group["GroupId"] for group in described.get("SecurityGroups", [])],
-        "privateAddress": described.get("PrivateIpAddress"),
-        "keyName": described.get("KeyName"),
-        "profile": (described.get("IamInstanceProfile") or {}).get("Arn"),
-        "rootDevice": described.get("RootDeviceName"),
-        "ebsOptimized": described.get("EbsOptimized"),
-        "tags": tags_of(described),
-    }
 
 
 def snapshot(described: Mapping[str, Any]) -> SnapshotView:

@@ -148,6 +148,8 @@ def backup_role(
             ),
             _see_keys(),
             _dropping(install),
+            # User data is part of an instance and may be secret: who would not have it in a backup leaves this out.
+            allow("ReadUserData", ["ec2:DescribeInstanceAttribute"], ["arn:aws:ec2:*:*:instance/*"]),
             allow("SnapshotVolumes", ["ec2:CreateSnapshots"], ["arn:aws:ec2:*:*:instance/*", _VOLUMES]),
             allow(
                 "SnapshotTagged",
@@ -168,6 +170,45 @@ def backup_role(
     )
 
 
+def _rebuilding(install: str) -> list[Document]:
+    """Return what makes an instance again: an image over own snapshots, one instance from an own image.
+
+    Only what is marked as being restored can be changed or ended; when the mark is gone, it is its owner's alone.
+    """
+    tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
+    ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
+    marked = {"StringEquals": {f"aws:RequestTag/{tags.RESTORING}": install}}
+    under = {"StringEquals": {f"aws:ResourceTag/{tags.RESTORING}": install}}
+    images, instances = "arn:aws:ec2:*::image/*", "arn:aws:ec2:*:*:instance/*"
+    return [
+        allow("RegisterImages", ["ec2:RegisterImage"], [images], tagged),
+        allow("OfOwnSnapshots", ["ec2:RegisterImage"], [SNAPSHOTS], ours),
+        allow(
+            "TagImages",
+            ["ec2:CreateTags"],
+            [images],
+            {"StringEquals": {**tagged["StringEquals"], "ec2:CreateAction": "RegisterImage"}},
+        ),
+        allow("FromOwnImages", ["ec2:RunInstances", "ec2:DeregisterImage"], [images], ours),
+        allow("StartMarked", ["ec2:RunInstances"], [instances, _VOLUMES], marked),
+        allow(
+            "StartInto",
+            ["ec2:RunInstances"],
+            [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("subnet", "security-group", "network-interface", "key-pair")],
+        ),
+        allow(
+            "TagMarked",
+            ["ec2:CreateTags"],
+            [instances, _VOLUMES],
+            {"StringEquals": {**marked["StringEquals"], "ec2:CreateAction": "RunInstances"}},
+        ),
+        allow("TagRestored", ["ec2:CreateTags"], [_VOLUMES], under),
+        allow("Complete", ["ec2:ModifyInstanceAttribute", "ec2:StopInstances"], [instances], under),
+        allow("GiveUp", ["ec2:TerminateInstances"], [instances], under),
+        allow("LetGo", ["ec2:DeleteTags"], [instances, _VOLUMES], under),
+    ]
+
+
 def restore_role(
     *, install: str, worker_role_arn: str | None, own: str | None = None, data_role_arn: str | None = None
 ) -> Document:
@@ -180,6 +221,7 @@ def restore_role(
     return checked(
         document(
             *looking(
+                "ec2:DescribeImages",
                 "ec2:DescribeInstances",
                 "ec2:DescribeSnapshots",
                 "ec2:DescribeVolumes",
@@ -209,6 +251,7 @@ def restore_role(
                 "kms:ReEncryptTo",
                 "kms:CreateGrant",
             ),
+            *_rebuilding(install),
             *_production(install, worker_role_arn),
             prove(own, worker_role_arn, data_role_arn) if own else None,
             prove_trust(data_role_arn) if own else None,

@@ -232,6 +232,29 @@ CHANGES: Final = (
             "report-queue": ("sqs:SendMessage",),
         },
     ),
+    Change(
+        version=2,
+        date="2026-11-25",
+        why="the rest of the EC2 operations",
+        added={
+            "backup-ec2": ("ec2:DescribeInstanceAttribute",),
+            "restore-ec2": (
+                "ec2:DeleteTags",
+                "ec2:DeregisterImage",
+                "ec2:DescribeImages",
+                "ec2:ModifyInstanceAttribute",
+                "ec2:RegisterImage",
+                "ec2:StopInstances",
+            ),
+            "repository-keeper": (
+                "kms:Decrypt",
+                "s3:DeleteObject",
+                "s3:GetObject",
+                "s3:ListBucket",
+                "s3:PutObject",
+            ),
+        },
+    ),
 )
 #: The version of the documents of today.
 VERSION: Final = CHANGES[-1].version

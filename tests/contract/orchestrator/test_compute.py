@@ -46,6 +46,13 @@ def test_instances_are_described_with_their_volumes_and_unknown_ones_left_out(la
     assert root in {volume.device for volume in found[known].volumes}
 
 
+def test_an_instance_without_user_data_has_none_and_an_unknown_one_is_missing(lab: Lab, backup: Compute) -> None:
+    """A backup records it where there is any."""
+    assert backup.user_data(lab.source(FIRST)) is None
+    with pytest.raises(Missing):
+        backup.user_data(UNKNOWN)
+
+
 def test_instances_are_found_by_all_of_their_tags(lab: Lab, backup: Compute) -> None:
     """One tag that does not fit is enough to be left out; stars stand for any text."""
     number = f"n{next(_numbers)}"

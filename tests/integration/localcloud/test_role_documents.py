@@ -200,6 +200,7 @@ def run_backup_session(world: World) -> None:
     compute = world.product.compute(operation)
     assert compute.find_instances({"backup": "daily"}) == [source]
     assert len(compute.instances([source])[source].volumes) == 2
+    assert compute.user_data(source) is None
     marks = tags.session_tags(INSTALL, BACKUP)
     taken = compute.make_snapshots(source, exclude_volumes=(), exclude_boot=False, tags=marks, description="test")
     assert {one.snapshot_id for one in compute.snapshots(tags=marks)} == {one.snapshot_id for one in taken}

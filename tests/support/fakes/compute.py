@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -43,6 +44,14 @@ class FakeCompute:
                 for one in found
                 if self._is_here(one) and self._world.state_of(one) not in _LEAVING
             }
+
+    def user_data(self, instance_id: str) -> str | None:
+        """See the port."""
+        with self._call("user_data"):
+            found = self._world.instances.get(instance_id)
+            if found is None or not self._is_here(found):
+                raise Missing(f"read the user data of {instance_id}: not found", code="InvalidInstanceID.NotFound")
+            return base64.b64encode(found.user_data.encode()).decode() or None
 
     def find_instances(self, tags: Tags) -> list[str]:
         """See the port."""

@@ -6,6 +6,7 @@ import pytest
 from support.rights import HOME, PRODUCTION, facts
 
 from orchestrator.errors import Refused
+from orchestrator.rights.changes import VERSION
 from orchestrator.rights.documents import documents, split
 from orchestrator.rights.facts import role_arn
 from orchestrator.rights.purposes import PURPOSES, purpose
@@ -30,7 +31,7 @@ def test_every_document_names_purpose_and_version() -> None:
     for row in PURPOSES.values():
         shown = documents(row, facts(PRODUCTION if row.stands_in == "production" else HOME)).shown()
 
-        assert (shown["purpose"], shown["version"]) == (row.name, 1)
+        assert (shown["purpose"], shown["version"]) == (row.name, VERSION)
         assert [one["document"]["Version"] for one in shown["policies"]] == ["2012-10-17"]
 
 
