@@ -182,6 +182,13 @@ def _repository(repository: Repository, path: str, accounts: set[str]) -> Iterat
             value=repository.role,
             remedy=f"Name a role of account {repository.account}",
         )
+    if repository.keeper is not None and repository.keeper.split(":")[4] != repository.account:
+        yield Refused(
+            "the repository keeper role belongs to another account than the repository",
+            field=f"{path}.keeper",
+            value=repository.keeper,
+            remedy=f"Name a role of account {repository.account}",
+        )
     if repository.reader is not None and repository.reader.split(":")[4] not in accounts:
         yield Refused(
             "the reading role's account is not registered",

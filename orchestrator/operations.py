@@ -120,6 +120,7 @@ ROWS = (
             Size(below=13 * TB, types=("c5.2xlarge", "c5a.2xlarge")),
             Size(below=None, types=("c5.4xlarge", "c5a.4xlarge")),
         ),
+        deletes=True,
     ),
     Row(
         number="6",
@@ -228,7 +229,7 @@ _OPTIONS: Mapping[str, type[Strict]] = MappingProxyType(
 )
 
 #: The operations whose jobs this version has. The others are planned whole and refused when a session is asked for.
-_AVAILABLE = frozenset({"ec2-backup", "ec2-restore-volume"})
+_AVAILABLE = frozenset({"ec2-archive", "ec2-backup", "ec2-restore-instance", "ec2-restore-volume"})
 
 CATALOGUE = MappingProxyType(
     {

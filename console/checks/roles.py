@@ -175,6 +175,12 @@ def _others(look: Look, key: str, arn: str, rights: AwsRights) -> Findings:
         ]
         yield from trusts(look, "repository", repository, rights, questions)
         yield from ask(look, PURPOSES["repository"], repository, rights) or ()
+    if key == "workerDeployment" and "repositoryKeeper" in look.facts.roles:
+        keeper = look.facts.roles["repositoryKeeper"]
+        worker = look.facts.temporary_roles.replace("*", "dw-check")
+        asked = Question(principal=worker, account=look.facts.home, action=_TAKE, context={"aws:principalarn": worker})
+        yield from trusts(look, "repositoryKeeper", keeper, rights, [asked])
+        yield from ask(look, PURPOSES["repository-keeper"], keeper, rights) or ()
     if key == "workerDeployment" and "repositoryReader" in look.facts.roles:
         yield from _reader(look, look.facts.roles["repositoryReader"], rights)
 

@@ -199,6 +199,8 @@ class ObjectLock(Strict):
 class Repository(Strict):
     """One registered repository: an S3 prefix, its key, and the role by which workers of other accounts reach it.
 
+    `keeper` is the role by which retention reaches a repository in another account than the backup account: `role`
+    serves every other worker and deletes nothing.
     `reader` is the role by which the control plane reads what restore points there are, and no block of them; None:
     its own identity.
     """
@@ -208,6 +210,7 @@ class Repository(Strict):
     region: Region
     account: AccountId
     role: RoleArn | None = None
+    keeper: RoleArn | None = None
     reader: RoleArn | None = None
     key: KeyRef
     archive: ArchiveRef | None = None

@@ -108,7 +108,10 @@ Cell = Deployment | Refusal
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row. `own` is the role whose rights read the source and make what is made there."""
+    """One row. `own` is the role whose rights read the source and make what is made there.
+
+    `deletes`: its workers delete from the repository; they reach one in another account by the role that may.
+    """
 
     number: str
     operation: str
@@ -120,6 +123,7 @@ class Row:
     own: Purpose
     place: Place
     sizes: tuple[Size, ...]
+    deletes: bool = False
 
     def cell(self, mode: DeploymentMode) -> Cell:
         """Return what the row says of a mode."""

@@ -51,10 +51,12 @@ def with_role_arns(account: Any) -> Any:
 
 
 def with_repository_role(repository: Any) -> Any:
-    """Return a repository's document in which a role given by name is an ARN of the repository's account."""
-    if not isinstance(repository, dict) or not isinstance(repository.get("role"), str):
+    """Return a repository's document in which roles given by name are ARNs of the repository's account."""
+    if not isinstance(repository, dict):
         return repository
-    return {**repository, "role": _arn(repository["role"], repository.get("account"), repository.get("region"))}
+    account, region = repository.get("account"), repository.get("region")
+    named = {name: repository[name] for name in ("role", "keeper") if isinstance(repository.get(name), str)}
+    return {**repository, **{name: _arn(role, account, region) for name, role in named.items()}}
 
 
 def _arn(role: Any, account: Any, region: Any) -> Any:

@@ -162,10 +162,22 @@ def role_of(account: Account, purpose: Purpose | str) -> str:
     return found
 
 
-def repository_role(repository: Repository, worker_account: str) -> str | None:
-    """Return the role by which a worker reaches the repository; None: it is in the worker's own account."""
+def repository_role(context: Context, worker_account: str) -> str | None:
+    """Return the role by which a worker reaches the repository; None: it is in the worker's own account.
+
+    Raises `Refused` when the one that is needed is not registered.
+    """
+    repository = context.repository()
     if repository.account == worker_account:
         return None
+    if context.operation.rows[0].deletes:
+        if repository.keeper is None:
+            raise Refused(
+                f"repository {repository.name} lives in account {repository.account} and has no role that may delete",
+                field="repositories.keeper",
+                remedy="Add the repository keeper role to the registry (daywork role document)",
+            )
+        return repository.keeper
     if repository.role is None:
         raise Refused(
             f"repository {repository.name} lives in account {repository.account} and has no role for other accounts",

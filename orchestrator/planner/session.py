@@ -19,6 +19,6 @@ def plan_session(context: Context, *, role_name: str, path: str) -> SessionPlan:
         path=path,
         account=account.id,
         region=account.regions[0],
-        repository_role=repository_role(repository, account.id),
+        repository_role=repository_role(context, account.id),
     )
     return shared.model_copy(update={"temporary_role": role})

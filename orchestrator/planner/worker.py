@@ -44,7 +44,7 @@ def staff(
 
     `profile` holds the pre-configured role of production mode. `size` in bytes decides the instance types.
     """
-    repository, attached = context.repository(), row.deployment(context.mode).attached
+    attached = row.deployment(context.mode).attached
     access = worker_access(context, row, operation)
     account = context.account(access.account)
     if context.mode is DeploymentMode.PRODUCTION and profile is None:
@@ -68,7 +68,7 @@ def staff(
             role=None if profile is None else profile[1],
         ),
         data_role=role_of(context.account(operation.account), "data") if is_elsewhere else None,
-        repository_role=repository_role(repository, account.id),
+        repository_role=repository_role(context, account.id),
     )
 
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from orchestrator.policies.control_plane import BACKUP_PREFIX, EPOCH_KEY, control_plane
 from orchestrator.policies.deploying import backup_role, finding, looking, restore_role, worker_deployment_role
+from orchestrator.policies.repositories import (
+    Use,
+    repository_keeper,
+    repository_reader,
+    repository_role,
+    repository_statements,
+)
 from orchestrator.policies.trust import ec2_trust, operation_trust, worker_trust, workers_trust
 from orchestrator.policies.workers import (
     data_role,
     own_orders,
-    repository_reader,
-    repository_role,
-    repository_statements,
     temporary_boundary,
     temporary_role,
     worker_role,
@@ -22,6 +26,7 @@ from orchestrator.policies.workers import (
 __all__ = [
     "BACKUP_PREFIX",
     "EPOCH_KEY",
+    "Use",
     "backup_role",
     "control_plane",
     "data_role",
@@ -30,6 +35,7 @@ __all__ = [
     "looking",
     "operation_trust",
     "own_orders",
+    "repository_keeper",
     "repository_reader",
     "repository_role",
     "repository_statements",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator import tags
 from orchestrator.policies.ebs import SNAPSHOTS, keys_through
+from orchestrator.policies.repositories import Place, Use, folder, removal, repository_statements
 from orchestrator.statements import MANAGED_LIMIT, Document, allow, checked, document
 
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
@@ -21,51 +22,6 @@ def own_orders(bucket: str) -> list[Document]:
         allow("OwnOrder", ["s3:GetObject"], [f"{place}.json", f"{place}.stop", f"{place}.result.json"]),
         allow("OwnResult", ["s3:PutObject"], [f"{place}.result.json"]),
     ]
-
-
-def repository_statements(bucket: str, prefix: str, key: str) -> list[Document]:
-    """Return what a writer of a repository needs. Nothing in it can delete, but for its own leases."""
-    prefix = _folder(prefix)
-    base = f"arn:aws:s3:::{bucket}/{prefix}"
-    return [
-        allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*"]),
-        allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*"]),
-        allow(
-            "RepositoryList", ["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], {"StringLike": {"s3:prefix": f"{prefix}*"}}
-        ),
-        allow("RepositoryKey", ["kms:GenerateDataKey", "kms:Decrypt"], [key]),
-    ]
-
-
-def repository_role(bucket: str, prefix: str, key: str) -> Document:
-    """Policy of the role by which workers of other accounts reach a repository."""
-    return checked(document(*repository_statements(bucket, prefix, key)))
-
-
-def repository_reader(bucket: str, prefix: str, key: str) -> Document:
-    """Policy of the role by which the control plane reads what restore points there are: their heads, and no block.
-
-    The key opens the heads; without packs and maps there is nothing else that it could open.
-    """
-    prefix = _folder(prefix)
-    base = f"arn:aws:s3:::{bucket}/{prefix}"
-    return checked(
-        document(
-            allow("ReadHeads", ["s3:GetObject"], [f"{base}repo.json", f"{base}keys/*", f"{base}rp/*"]),
-            allow(
-                "ListHeads",
-                ["s3:ListBucket"],
-                [f"arn:aws:s3:::{bucket}"],
-                {"StringLike": {"s3:prefix": [f"{prefix}keys/*", f"{prefix}rp/*"]}},
-            ),
-            allow("OpenHeads", ["kms:Decrypt"], [key]),
-        )
-    )
-
-
-def _folder(prefix: str) -> str:
-    """Return a prefix as the beginning of its keys: a repository `main` has nothing to do with one called `mainly`."""
-    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
 def _blocks(install: str, *, session: str | None = None) -> list[Document]:
@@ -84,20 +40,25 @@ def temporary_role(
     session: str,
     control_bucket: str,
     report_queue_arn: str,
-    repository: tuple[str, str, str] | None,
+    repository: Place | None,
     roles: Sequence[str],
+    use: Use = Use.WRITE,
+    archive: Place | None = None,
+    has_blocks: bool = True,
 ) -> Document:
     """Policy of a session's temporary role.
 
-    Its own orders, the report queue, blocks of this session's snapshots in its own account, the repository as (bucket,
-    prefix, key ARN) when it is in the same account, and exactly the data and repository `roles` of the session.
+    Its own orders, the report queue, blocks of this session's snapshots in its own account (`has_blocks`), the
+    repository when it is in the same account for what the session does in it, the archive repository to write to, and
+    exactly the data and repository `roles` of the session.
     """
     return checked(
         document(
             *own_orders(control_bucket),
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
-            *_blocks(install, session=session),
-            *(repository_statements(*repository) if repository is not None else []),
+            *(_blocks(install, session=session) if has_blocks else []),
+            *(repository_statements(*repository, use=use) if repository is not None else []),
+            *(repository_statements(*archive, label="Archive") if archive is not None else []),
             allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
         )
     )
@@ -108,7 +69,7 @@ def worker_role(
     install: str,
     control_bucket: str,
     report_queue_arn: str,
-    repository: tuple[str, str, str] | None,
+    repository: Place | None,
     repository_role_arn: str | None,
 ) -> Document:
     """Policy of a production account's own worker role: as the temporary one, over all snapshots of this install."""
@@ -133,7 +94,7 @@ def temporary_boundary(
     install: str,
     control_bucket: str,
     report_queue_arn: str,
-    repositories: Sequence[tuple[str, str, str]],
+    repositories: Sequence[Place],
     roles: Sequence[str],
 ) -> Document:
     """Permissions boundary of all temporary roles: what any session's role may ever need, whatever made it asks for.
@@ -142,12 +103,12 @@ def temporary_boundary(
     of all accounts; many of one name become a pattern over accounts, for a managed policy is short. Whom a data role
     lets in is said by its own trust.
     """
-    bases = [f"arn:aws:s3:::{bucket}/{prefix}" for bucket, prefix, _ in repositories]
+    bases = [f"arn:aws:s3:::{bucket}/{folder(prefix)}" for bucket, prefix, _ in repositories]
     buckets = [f"arn:aws:s3:::{bucket}" for bucket, _, _ in repositories]
     kept = (
         [
             allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*" for base in bases]),
-            allow("RepositoryLeases", ["s3:DeleteObject"], [f"{base}lease/*" for base in bases]),
+            removal(bases),
             allow("RepositoryList", ["s3:ListBucket"], buckets),
             allow("RepositoryKeys", ["kms:GenerateDataKey", "kms:Decrypt"], [key for _, _, key in repositories]),
         ]

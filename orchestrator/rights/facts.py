@@ -25,6 +25,7 @@ ROLE_NAMES: Final = MappingProxyType(
         "worker": "DayworkWorker",
         "data": "DayworkData",
         "repository": "DayworkRepository",
+        "repositoryKeeper": "DayworkRepositoryKeeper",
         "repositoryReader": "DayworkRepositoryReader",
     }
 )
@@ -32,13 +33,14 @@ ROLE_NAMES: Final = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """Where a repository is, and the role by which workers of other accounts reach it."""
+    """Where a repository is, and the roles by which workers of other accounts reach it: to write, to delete."""
 
     account: str
     bucket: str
     prefix: str
     key: str
     role: str
+    keeper: str | None = None
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -126,13 +128,22 @@ def of_registry(
                 | {one.reader for one in known.repositories if one.reader is not None}
             )
         ),
-        reached=tuple(sorted({*data, *([kept.role] if kept.account != home else [])})),
+        reached=tuple(sorted({*data, *(_roles_of(kept) if kept.account != home else [])})),
     )
+
+
+def _roles_of(kept: Kept) -> list[str]:
+    """Return the roles by which workers reach a repository of another account."""
+    return [kept.role] if kept.keeper is None else [kept.role, kept.keeper]
 
 
 def _repository_roles(repository: Repository) -> dict[str, str]:
     """Return the roles of a repository that are registered."""
-    named = {"repository": repository.role, "repositoryReader": repository.reader}
+    named = {
+        "repository": repository.role,
+        "repositoryKeeper": repository.keeper,
+        "repositoryReader": repository.reader,
+    }
     return {key: arn for key, arn in named.items() if arn is not None}
 
 
@@ -150,4 +161,5 @@ def kept_of(repository: Repository) -> Kept:
         prefix=url.path.lstrip("/"),
         key=repository.key.kms,
         role=repository.role or role_arn(repository.account, ROLE_NAMES["repository"]),
+        keeper=repository.keeper,
     )

@@ -76,6 +76,10 @@ def _repository_trust(facts: Facts) -> Document:
     return policies.workers_trust(patterns)
 
 
+def _keeper_trust(facts: Facts) -> Document:
+    return policies.worker_trust(facts.home, facts.temporary_roles)
+
+
 def _data(facts: Facts) -> str | None:
     """Return the account's data role; the backup account has none."""
     return None if facts.is_home else facts.role("data")
@@ -139,7 +143,9 @@ _ROWS = (
             account=facts.account,
             boundary=facts.boundary,
             own=facts.role("workerDeployment"),
-            repository_roles=[facts.roles[key] for key in ("repository", "repositoryReader") if key in facts.roles],
+            repository_roles=[
+                facts.roles[key] for key in ("repository", "repositoryKeeper", "repositoryReader") if key in facts.roles
+            ],
         ),
     ),
     Purpose(
@@ -254,6 +260,14 @@ _ROWS = (
         key="repository",
         trust=_repository_trust,
         policy=lambda facts: policies.repository_role(*facts.repository.place),
+    ),
+    Purpose(
+        name="repository-keeper",
+        stands_in="repository",
+        title="retention in a repository of another account: the only role that deletes from it",
+        key="repositoryKeeper",
+        trust=_keeper_trust,
+        policy=lambda facts: policies.repository_keeper(*facts.repository.place),
     ),
     Purpose(
         name="repository-reader",

@@ -18,6 +18,7 @@ from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Skipped,
 from orchestrator.planner.selection import Subject
 from orchestrator.services import Services
 from orchestrator.statements import Document
+from orchestrator.steps.jobs import JOBS
 from orchestrator.steps.view import View, look, remember, repository
 
 #: How long making a role may take before somebody else may try; it is six IAM calls.
@@ -221,6 +222,8 @@ def _policy(services: Services, view: View, role: TemporaryRole, others: list[se
         {role.repository_role} if role.repository_role else set()
     )
     direct = None if role.repository_role else (url.netloc, url.path.lstrip("/"), kept.key.kms)
+    rights = JOBS[view.session.operation].rights
+    archive = urlsplit(kept.archive.url) if rights.archives and kept.archive is not None else None
     return policies.temporary_role(
         install=services.install.id,
         session=view.session.id,
@@ -228,6 +231,9 @@ def _policy(services: Services, view: View, role: TemporaryRole, others: list[se
         report_queue_arn=queue_arn(services.install.report_queue, services.install.control_region),
         repository=direct,
         roles=sorted(reached),
+        use=rights.use,
+        archive=None if archive is None else (archive.netloc, archive.path.lstrip("/"), kept.key.kms),
+        has_blocks=rights.has_blocks,
     )
 
 

@@ -8,8 +8,23 @@ from typing import Any
 
 from agent.protocol import JobName, JobResult, Message, RepositoryRef
 from orchestrator.model.work import Outcome
+from orchestrator.policies import Use
 from orchestrator.services import Services
 from orchestrator.steps.view import View, repository
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rights:
+    """What the session's temporary role lets the workers of a job do.
+
+    - `use`: of the repository, when it is in the backup account; elsewhere the registry's roles say it.
+    - `has_blocks`: reads and writes blocks of the session's snapshots in the backup account itself.
+    - `archives`: writes to the archive repository too.
+    """
+
+    use: Use = Use.WRITE
+    has_blocks: bool = True
+    archives: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +36,21 @@ class Job:
       else what the step has to answer.
     - `order`: returns the job's message; asking again returns the same one.
     - `finish`: does, after a result that is no failure, what only the control plane may do. May park.
+    - `rights`: what the temporary role of its sessions may do.
     """
 
     name: JobName
     prepare: Callable[[Services, View], Outcome | None]
     order: Callable[[Services, View], Message]
     finish: Callable[[Services, View, JobResult], Outcome]
+    rights: Rights = Rights()
 
 
 def repository_ref(services: Services, view: View) -> RepositoryRef:
-    """Return where the session's repository is, for the worker."""
+    """Return where the resource's restore point is, for the worker: in the session's repository or in its archive."""
     kept = repository(services, view)
-    return RepositoryRef(url=kept.url, region=kept.region, kms_key=kept.key.kms, role_arn=view.plan.repository_role)
+    url = view.plan.details["archived"]["url"] if "archived" in view.plan.details else kept.url
+    return RepositoryRef(url=url, region=kept.region, kms_key=kept.key.kms, role_arn=view.plan.repository_role)
 
 
 def outcome(result: JobResult, detail: dict[str, Any], total: int) -> dict[str, Any]:

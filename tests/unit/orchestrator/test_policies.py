@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator import policies
 from orchestrator.errors import WrongRequest
+from orchestrator.policies import Use
 from orchestrator.statements import INLINE_LIMIT
 
 HOME = "111111111111"
@@ -22,15 +23,17 @@ def data_roles(count: int) -> list[str]:
     return [f"arn:aws:iam::{number:012d}:role/DayworkData" for number in range(count)]
 
 
-def temporary(roles: int = 2, repository: bool = True) -> policies.Document:  # noqa: FBT001, FBT002 - a builder
+def temporary(roles: int = 2, *, use: Use = Use.WRITE, has_blocks: bool = True) -> policies.Document:
     """Return a temporary role's policy."""
     return policies.temporary_role(
         install="test",
         session="s-1",
         control_bucket="control",
         report_queue_arn=QUEUE,
-        repository=("repository", "main", KEY) if repository else None,
+        repository=("repository", "main", KEY),
         roles=data_roles(roles),
+        use=use,
+        has_blocks=has_blocks,
     )
 
 
@@ -43,6 +46,7 @@ DOCUMENTS = {
     "backup": policies.backup_role(install="test", worker_role_arn=WORKER),
     "restore": policies.restore_role(install="test", worker_role_arn=WORKER),
     "repository": policies.repository_role("repository", "main", KEY),
+    "repository keeper": policies.repository_keeper("repository", "main", KEY),
     "repository reader": policies.repository_reader("repository", "main", KEY),
 }
 
@@ -148,6 +152,52 @@ def test_whoever_reads_heads_reaches_no_block() -> None:
         "kms:Decrypt", "s3:GetObject", "s3:ListBucket",
     ]  # fmt: skip
     assert read["Resource"] == [f"arn:aws:s3:::bucket/main/{place}" for place in ("repo.json", "keys/*", "rp/*")]
+
+
+def allowed(document: policies.Document, action: str) -> list[str]:
+    """Return the objects of the repository on which an action is allowed, without bucket and prefix."""
+    base = "arn:aws:s3:::repository/main/"
+    named = [place for one in statements(document) if action in one["Action"] for place in one["Resource"]]
+    return sorted(place.removeprefix(base) for place in named if place.startswith(base))
+
+
+def test_retention_alone_deletes_and_never_what_opens_the_rest() -> None:
+    """A temporary role for retention and the keeper of a repository elsewhere; keys and `repo.json` stay."""
+    removed = ["damage/*", "forward/*", "gc/*", "index/*", "lease/*", "map/*", "packs/*", "rp/*"]
+
+    for document in (temporary(use=Use.KEEP), DOCUMENTS["repository keeper"]):
+        assert allowed(document, "s3:DeleteObject") == removed
+        assert allowed(document, "s3:PutObject") == [
+            "forward/*", "gc/*", "index/*", "lease/*", "owner.json", "packs/*",
+        ]  # fmt: skip
+    assert allowed(temporary(use=Use.WRITE), "s3:DeleteObject") == ["lease/*"]
+    for use in (Use.READ, Use.CHECK):
+        assert allowed(temporary(use=use), "s3:DeleteObject") == []
+    assert allowed(DOCUMENTS["worker"], "s3:DeleteObject") == allowed(DOCUMENTS["repository"], "s3:PutObject")[1:] == []
+
+
+def test_a_reader_writes_nothing_and_a_check_its_findings_alone() -> None:
+    """And neither makes new data keys."""
+    assert allowed(temporary(use=Use.READ), "s3:PutObject") == []
+    assert allowed(temporary(use=Use.CHECK), "s3:PutObject") == ["damage/*", "index/*", "owner.json"]
+    for use in (Use.READ, Use.CHECK, Use.KEEP):
+        assert "kms:GenerateDataKey" not in json.dumps(temporary(use=use))
+
+
+def test_work_on_the_repository_alone_reaches_no_block_of_a_snapshot() -> None:
+    """Health checks and retention do without."""
+    assert "ebs:" in json.dumps(temporary())
+    assert "ebs:" not in json.dumps(temporary(has_blocks=False))
+
+
+def test_the_boundary_lets_no_role_have_more_than_retention_has() -> None:
+    """Deleting is for what retention removes; the archive and other prefixes are out of reach."""
+    document = policies.temporary_boundary(
+        install="test", control_bucket="control", report_queue_arn=QUEUE, repositories=[("repository", "main", KEY)],
+        roles=[],
+    )  # fmt: skip
+
+    assert allowed(document, "s3:DeleteObject") == allowed(temporary(use=Use.KEEP), "s3:DeleteObject")
 
 
 def test_the_boundary_of_many_accounts_stays_short() -> None:
