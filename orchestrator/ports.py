@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from agent.protocol import Order, Report
+from orchestrator.archive_store import ArchiveStore
+from orchestrator.machines import Machines
 from orchestrator.model.network import Network
 from orchestrator.model.plan import Access, SourceVolume, TemporaryRole
 from orchestrator.model.work import WorkKey
@@ -155,14 +157,14 @@ class Compute(Protocol):
     def instances(self, ids: Sequence[str]) -> dict[str, InstanceView]:
         """Describe resources to be processed, with volumes and configuration; ids that do not exist are left out."""
 
-    def find_instances(self, tags: Tags) -> list[str]:
-        """List the ids of instances that carry every one of these tags and are not terminated."""
     def user_data(self, instance_id: str) -> str | None:
         """Return an instance's user data in base64, as EC2 keeps it; None when it has none.
 
         Raises `Missing`, `AccessDenied`.
         """
 
+    def find_instances(self, tags: Tags) -> list[str]:
+        """List the ids of instances that carry every one of these tags and are not terminated."""
 
     def workers(self, *, session: str | None = None, ids: Sequence[str] = ()) -> list[InstanceView]:
         """Describe this install's workers by session tag, or by ids in pages of 100, or all of them (neither given).
@@ -403,6 +405,9 @@ class Cloud(Protocol):
     def compute(self, access: Access) -> Compute:
         """Return EC2 and EBS for a role, account and Region."""
 
+    def machines(self, access: Access) -> Machines:
+        """Return images and restored instances for a role, account and Region."""
+
     def databases(self, access: Access) -> Databases:
         """Return RDS for a role, account and Region."""
 
@@ -421,6 +426,9 @@ class Cloud(Protocol):
     def keys(self, access: Access) -> Keys:
         """Return the KMS keys of a role's account and Region."""
 
+    def archive(self, access: Access, url: str) -> ArchiveStore:
+        """Return the packs of the archive at `s3://bucket/prefix`, for whoever may list them and ask for them."""
+
     def orders(self) -> Orders:
         """Return the control bucket."""
 
@@ -434,11 +442,14 @@ class Dispatch(Protocol):
     def drive(self, keys: Iterable[WorkKey]) -> None:
         """Publish the rest of each one's chain, from the step that its ledger row stands at."""
 
-    def launch(self, account: str, region: str) -> None:
-        """Have the pending launch requests of an account and Region looked at soon."""
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
+        """Have the pending launch requests of an account and Region looked at, `after` a moment or at once.
 
-    def terminate(self, account: str, region: str) -> None:
-        """Have the workers of an account and Region that have nothing left to do terminated soon."""
+        `after` is less than a second: enough to gather what comes together.
+        """
+
+    def terminate(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
+        """Have the workers of an account and Region that have nothing left to do terminated, as `launch`."""
 
 
 class Limiter(Protocol):
@@ -451,7 +462,7 @@ class Limiter(Protocol):
         """Take a call and so many resources; zero: go on. Otherwise nothing was taken: ask again after that time."""
 
     def room(self, account: str, region: str, api: str) -> int:
-        """Return how many resources could be taken now."""
+        """Return how many resources could be taken now; none while no call could be made."""
 
     def throttled(self, account: str, region: str, api: str) -> None:
         """Learn that AWS has refused a call for its rate: empty the buckets, and fill them more slowly for a while."""

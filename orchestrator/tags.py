@@ -10,6 +10,10 @@ INSTALL = "daywork:install"
 SESSION = "daywork:session"
 RESOURCE = "daywork:resource"
 ATTEMPT = "daywork:attempt"
+#: On the snapshots of a backup: the restore point that is made of them.
+POINT = "daywork:point"
+#: On a restored instance and its volumes until they are complete; its value is the install.
+RESTORING = "daywork:restoring"
 
 
 def path_of(install: str) -> str:
@@ -30,6 +34,12 @@ def session_tags(install: str, session: str) -> dict[str, str]:
 def resource_tags(install: str, session: str, ordinal: int, attempt: int) -> dict[str, str]:
     """Return the tags of what is made for one resource of a session."""
     return session_tags(install, session) | {RESOURCE: str(ordinal), ATTEMPT: str(attempt)}
+
+
+def restoring_tags(install: str, session: str, ordinal: int, attempt: int) -> dict[str, str]:
+    """Return the tags of an instance under restore: it is no worker, so it lacks the install's own tag."""
+    marks = resource_tags(install, session, ordinal, attempt)
+    return {RESTORING: marks.pop(INSTALL), **marks}
 
 
 def carries(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

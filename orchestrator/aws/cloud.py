@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.aws.archives import AwsArchive
 from orchestrator.aws.backups import AwsBackups
 from orchestrator.aws.compute import AwsCompute
 from orchestrator.aws.credentials import Identities
@@ -14,6 +15,7 @@ from orchestrator.aws.limits import AwsLimits
 from orchestrator.aws.network import AwsNetworks
 from orchestrator.aws.orders import AwsOrders
 from orchestrator.aws.reports import AwsReports
+from orchestrator.aws.restored import AwsMachines
 from orchestrator.aws.rights import AwsDoors, AwsRights
 from orchestrator.aws.roles import AwsRoles
 from orchestrator.model.plan import Access
@@ -35,6 +37,10 @@ class AwsCloud:
     def compute(self, access: Access) -> AwsCompute:
         """See the port."""
         return AwsCompute(self._identities, access, self._install.id, self._limiter)
+
+    def machines(self, access: Access) -> AwsMachines:
+        """See the port."""
+        return AwsMachines(self._identities, access, self._limiter)
 
     def databases(self, access: Access) -> AwsDatabases:
         """See the port."""
@@ -59,6 +65,10 @@ class AwsCloud:
     def keys(self, access: Access) -> AwsKeys:
         """See the port."""
         return AwsKeys(self._identities, access)
+
+    def archive(self, access: Access, url: str) -> AwsArchive:
+        """See the port."""
+        return AwsArchive(self._identities, access, url)
 
     def orders(self) -> AwsOrders:
         """See the port."""

@@ -23,7 +23,7 @@ INTENDED, CREATED, REMOVED = "intended", "created", "removed"
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One thing in the cloud. `kind` is role, instance, snapshot, volume or order.
+    """One thing in the cloud. `kind` is role, instance, snapshot, volume, image, restored-instance or order.
 
     `name` is ours and known before the call (it is also its idempotency token or tag), `cloud_id` is AWS's. `role` is
     the role with whose rights it is removed.
@@ -118,6 +118,12 @@ def find(tx: Transaction, session: str, kind: str, name: str) -> Thing | None:
     """Return what is known of a thing, or None."""
     row = tx.row(_THING, {"of_session": session, "of_kind": kind, "of_name": name})
     return None if row is None else _thing(row)
+
+
+def called(tx: Transaction, kind: str, cloud_id: str) -> list[Thing]:
+    """List the things of a kind that have this id of AWS's, whose session's ever: one, as a rule."""
+    table = schema.cloud_things
+    return [_thing(row) for row in tx.rows(sa.select(table).where(table.c.cloud_id == cloud_id, table.c.kind == kind))]
 
 
 def of_session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -15,11 +16,20 @@ GroupId = Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-z-]{1,40}$")]
 InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")]
 DatabaseId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,62}$")]
 DatabaseName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
+ProfileName = Annotated[str, StringConstraints(pattern=r"^[\w+=,.@-]{1,128}$")]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^/[^\x00]*$")]
 
 
 class NoOptions(Strict):
     """Options of an operation that takes none."""
+
+
+class Retrieval(StrEnum):
+    """How an archived point is retrieved before it is restored: soon and dear, usual, late and cheap."""
+
+    STANDARD = "standard"
+    BULK = "bulk"
+    EXPEDITED = "expedited"
 
 
 class BackupOptions(Strict):
@@ -29,10 +39,26 @@ class BackupOptions(Strict):
     full: bool = False
 
 
-class RestoreVolumeOptions(Strict):
+class RestoreOptions(Strict):
+    """Options of both restores from an image-level backup.
+
+    `damaged` says what becomes of a restore point that a health check has marked: it is refused, or tried (a block that
+    cannot be read still fails the restore, naming what is damaged). `volume_initialization_rate` has EC2 fetch the
+    blocks of new volumes ahead, in MiB/s for each (charged by AWS); None leaves them to be fetched at first use.
+    `retrieval` counts for an archived point alone.
+    """
+
+    damaged: Literal["refuse", "accept"] = "refuse"
+    volume_initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
+    retrieval: Retrieval = Retrieval.STANDARD
+
+
+class RestoreVolumeOptions(RestoreOptions):
     """Options of `ec2-restore-volume`. `volumes` are source volume ids (default all); types default to theirs.
 
-    A volume whose device name is taken on the instance of `attachTo` gets another one.
+    A volume whose device name is taken on the instance of `attachTo` gets another one. `drill` proves a restore: the
+    new snapshots are read back and compared, the volumes made of them removed. With `drill` alone, `select` may be
+    used: it stands for the newest good restore point of each instance found, of `sample` of them drawn by lot.
     """
 
     volumes: tuple[VolumeId, ...] = ()
@@ -40,18 +66,31 @@ class RestoreVolumeOptions(Strict):
     type: Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"] | None = None
     kms_key: KeyArn | None = None
     attach_to: InstanceId | None = None
+    drill: bool = False
+    sample: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _drills_alone(self) -> Self:
+        if self.sample is not None and not self.drill:
+            raise ValueError("sample belongs to a drill: set drill as well, or leave sample out")
+        if self.attach_to is not None and self.drill:
+            raise ValueError("a drill attaches nothing: leave attachTo out, or drill")
+        return self
 
 
-class RestoreInstanceOptions(Strict):
+class RestoreInstanceOptions(RestoreOptions):
     """Options of `ec2-restore-instance`: what is not said is as it was recorded.
 
-    Outside of the source's own account and Region a subnet and its security groups have to be named.
+    Outside of the source's own account and Region a subnet and its security groups have to be named. `instance_profile`
+    is one of the target account, whose role the restore role must be allowed to pass on; by default there is none.
+    With `power_on` false the instance is stopped as soon as it runs: EC2 starts every instance that it makes.
     """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
     instance_type: InstanceType | None = None
     subnet: SubnetId | None = None
     security_groups: tuple[GroupId, ...] = ()
+    instance_profile: ProfileName | None = None
     kms_key: KeyArn | None = None
     power_on: bool = True
 
@@ -62,6 +101,7 @@ class RestoreFilesOptions(Strict):
     paths: tuple[Path, ...] = ()
     volumes: tuple[VolumeId, ...] = ()
     form: Literal["archive", "tree"] = "archive"
+    retrieval: Retrieval = Retrieval.STANDARD
 
 
 class Keep(Strict):

@@ -7,10 +7,10 @@ from typing import Any
 
 from orchestrator.errors import Refused
 from orchestrator.ledger.points import RestorePoint
-from orchestrator.model.options import RestoreInstanceOptions, RestoreVolumeOptions
+from orchestrator.model.options import RestoreInstanceOptions, RestoreOptions, RestoreVolumeOptions
 from orchestrator.model.plan import Access, ResourcePlan, SourceVolume
 from orchestrator.planner.context import Context
-from orchestrator.planner.recorded import EC2, source_of, usable, volumes_of
+from orchestrator.planner.recorded import EC2, is_good, source_of, usable, volumes_of
 from orchestrator.planner.worker import GIB, WorkerProfile, staff
 from orchestrator.ports import InstanceView
 
@@ -35,6 +35,7 @@ def plan_restore_volume(
     """
     point = usable(context, point, resource_id, EC2)
     options = RestoreVolumeOptions.model_validate(context.request.options)
+    _refuse_damaged(point, options)
     volumes = _wanted_volumes(point, options.volumes)
     size = sum(volume.size_gib for volume in volumes) * GIB
     staffing = staff(context, context.row(resource_id), operation, profile, size)
@@ -44,6 +45,8 @@ def plan_restore_volume(
         "zone": _zone(operation, point, options, target),
         "type": options.type,
         "kmsKey": _key(operation, options.kms_key),
+        "volumeInitializationRate": options.volume_initialization_rate,
+        "drill": options.drill or None,
     }
     if options.attach_to is not None:
         details |= _attachment(operation, options.attach_to, target, volumes, taken)
@@ -55,6 +58,19 @@ def plan_restore_volume(
         volumes=volumes,
         size_bytes=size,
         details={name: value for name, value in details.items() if value is not None},
+    )
+
+
+def _refuse_damaged(point: RestorePoint, options: RestoreOptions) -> None:
+    """Raise `Refused` for a point that is known not to restore whole, unless that is what is wanted."""
+    if is_good(point) or options.damaged == "accept":
+        return
+    raise Refused(
+        f"restore point {point.id} is {point.status}: a health check could not read all of it",
+        field="options.damaged",
+        value=options.damaged,
+        remedy="Restore another point (daywork restore-point list), run the backup again and check the point anew, "
+        "or set damaged to accept: the restore then fails only if it needs what is damaged",
     )
 
 
@@ -152,6 +168,8 @@ def plan_restore_instance(
     """
     point = usable(context, point, resource_id, EC2)
     options = RestoreInstanceOptions.model_validate(context.request.options)
+    _refuse_damaged(point, options)
+    _refuse_without_image(point)
     subnet = subnet_to_restore_into(context, operation, point)
     if subnet is None or (options.subnet is not None and not options.security_groups):
         raise Refused(
@@ -181,6 +199,8 @@ def plan_restore_instance(
         "instanceType": options.instance_type or recorded.get("instanceType"),
         "subnet": subnet,
         "securityGroups": list(options.security_groups) or recorded.get("securityGroups"),
+        "instanceProfile": options.instance_profile,
+        "volumeInitializationRate": options.volume_initialization_rate,
         "powerOn": options.power_on,
     }
     return ResourcePlan(
@@ -192,6 +212,23 @@ def plan_restore_instance(
         size_bytes=size,
         details={name: value for name, value in details.items() if value is not None},
     )
+
+
+def _refuse_without_image(point: RestorePoint) -> None:
+    """Raise `Refused` for an instance that no image over its snapshots could start as what it was."""
+    recorded = configuration_of(point)
+    root, devices = recorded.get("rootDevice"), {one.device for one in volumes_of(point)}
+    if root not in devices:
+        raise Refused(
+            f"restore point {point.id} does not hold the root volume ({root or 'its device was not recorded'})",
+            remedy="Restore its volumes with ec2-restore-volume",
+        )
+    if recorded.get("platform") == "windows":
+        raise Refused(
+            f"restore point {point.id} is of a Windows instance: an image of its snapshots would have no licence",
+            remedy="Start an instance from a Windows image, then restore the volumes with ec2-restore-volume and put "
+            "them in the place of its own",
+        )
 
 
 def subnet_to_restore_into(context: Context, operation: Access, point: RestorePoint) -> str | None:

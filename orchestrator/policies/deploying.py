@@ -170,10 +170,11 @@ def backup_role(
     )
 
 
-def _rebuilding(install: str) -> list[Document]:
+def _rebuilding(install: str, *, launches: bool) -> list[Document | None]:
     """Return what makes an instance again: an image over own snapshots, one instance from an own image.
 
-    Only what is marked as being restored can be changed or ended; when the mark is gone, it is its owner's alone.
+    Only what is marked as being restored can be changed or ended; when the mark is gone, it is its owner's alone. A
+    role that `launches` workers may tag what it launches already.
     """
     tagged = {"StringEquals": {f"aws:RequestTag/{tags.INSTALL}": install}}
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
@@ -196,7 +197,9 @@ def _rebuilding(install: str) -> list[Document]:
             ["ec2:RunInstances"],
             [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("subnet", "security-group", "network-interface", "key-pair")],
         ),
-        allow(
+        None
+        if launches
+        else allow(
             "TagMarked",
             ["ec2:CreateTags"],
             [instances, _VOLUMES],
@@ -251,7 +254,7 @@ def restore_role(
                 "kms:ReEncryptTo",
                 "kms:CreateGrant",
             ),
-            *_rebuilding(install),
+            *_rebuilding(install, launches=worker_role_arn is not None),
             *_production(install, worker_role_arn),
             prove(own, worker_role_arn, data_role_arn) if own else None,
             prove_trust(data_role_arn) if own else None,

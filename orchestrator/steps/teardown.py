@@ -7,7 +7,6 @@ cannot end as a success.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,6 +21,8 @@ from orchestrator.model.work import Again, Claim, Done, Outcome, Park
 from orchestrator.ports import Compute
 from orchestrator.services import Services
 from orchestrator.steps.assume_role import free_chain
+from orchestrator.steps.left import Left
+from orchestrator.steps.restored_leftovers import absent_restored
 from orchestrator.steps.view import View, look
 
 log = structlog.get_logger(__name__)
@@ -32,14 +33,6 @@ _ENDED_WITHIN = timedelta(minutes=3)
 _LOOK_AGAIN = timedelta(seconds=30)
 #: An instance that EC2 does not list is gone when it was launched longer ago than this.
 _FORGOTTEN = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class Left:
-    """Something is still there. `is_refused` says that AWS would not remove it; else it is on its way."""
-
-    what: str
-    is_refused: bool = False
 
 
 def teardown(services: Services, held: Claim) -> Outcome:
@@ -53,7 +46,12 @@ def teardown(services: Services, held: Claim) -> Outcome:
     worker = _left(services, view, _worker)
     if worker is not None and not is_late:
         return _park(held, "terminated", worker, now)
-    parts = (worker, _left(services, view, _order), _left(services, view, _leftovers))
+    parts = (
+        worker,
+        _left(services, view, _order),
+        _left(services, view, absent_restored),
+        _left(services, view, _leftovers),
+    )
     left = [one for one in parts if one is not None]
     if left and not is_late:
         return _park(held, "removal", left[0], now)
@@ -103,14 +101,14 @@ def _worker(services: Services, view: View) -> Left | None:
             elif worker is not None:
                 living.append(worker)
         places = {(one.account, one.region) for one in living if one.state in endings.LIVING}
-        asked = [place for place in sorted(places) if endings.ask(tx, *place)]
+        asked = [place for place in sorted(places) if endings.ask(tx, *place, gather=services.install.gather)]
     if not living:
         return None
     now = services.clock.now()
     waited = now - _begun_at(view, now)
     if waited < _GATHERED_WITHIN or (not places and waited < _ENDED_WITHIN):
         for place in asked:
-            services.dispatch.terminate(*place)
+            services.dispatch.terminate(*place, after=services.install.gather)
         return Left("the worker is being terminated")
     return _end_myself(services, view, living)
 

@@ -10,14 +10,15 @@ from enum import StrEnum
 YOUNG = timedelta(minutes=1)
 
 #: What holds data: removed only when the ledger itself says that it is not wanted.
-_DATA = frozenset({"snapshot", "volume"})
+_DATA = frozenset({"snapshot", "volume", "restored-instance"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """Something in the cloud that carries this install's tag or stands under its path.
 
-    `kind` is instance, snapshot, volume, role or orders; `role` is the role with which it was seen and can be removed.
+    `kind` is instance, snapshot, volume, image, restored-instance, role or orders; `role` is the role with which it was
+    seen and can be removed. `point` is the restore point that a backup's snapshot was made for.
     """
 
     kind: str
@@ -27,15 +28,21 @@ class Seen:
     session: str | None
     role: str | None
     made_at: datetime | None = None
+    point: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What the ledger knows of it."""
+    """What the ledger knows of it.
+
+    `is_base` says of a snapshot that was made for a restore point whether the next incremental compares with it; None
+    when the ledger does not know the point.
+    """
 
     is_session_known: bool
     is_session_final: bool
     is_kept: bool = False
+    is_base: bool | None = None
 
 
 class Verdict(StrEnum):
@@ -50,14 +57,19 @@ def judge(seen: Seen, known: Known, *, now: datetime) -> tuple[Verdict, str]:
     """Return the verdict and the reason in words."""
     if seen.session is None:
         return Verdict.REPORT, "it carries this install's tag and no session's"
-    if known.is_kept:
+    if known.is_base:
+        return Verdict.OWNED, "the next incremental compares with it"
+    if known.is_kept and seen.point is None:
         return Verdict.OWNED, "its receipt says that it is kept"
     if known.is_session_known and not known.is_session_final:
         return Verdict.OWNED, "its session is running"
     if seen.made_at is not None and now - seen.made_at < YOUNG:
         return Verdict.OWNED, "it is younger than a minute"
+    if known.is_base is False:
+        return Verdict.ORPHAN, "a newer restore point has taken its place"
     if known.is_session_known:
-        return Verdict.ORPHAN, "its session has ended"
+        gone = known.is_kept and seen.point is not None
+        return Verdict.ORPHAN, "its restore point does not exist any more" if gone else "its session has ended"
     if seen.kind in _DATA:
         return Verdict.REPORT, "it holds data of a session that this ledger does not know"
     return Verdict.ORPHAN, "this ledger does not know its session"

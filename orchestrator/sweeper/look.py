@@ -26,6 +26,8 @@ _SEERS = {
     "instance": ("workerDeployment", "backup", "restore"),
     "snapshot": ("restore", "backup"),
     "volume": ("restore",),
+    "image": ("restore",),
+    "restored-instance": ("restore",),
     "role": ("workerDeployment",),
 }
 
@@ -44,7 +46,7 @@ def look(services: Services, registry: Registry) -> Look:
     result = Look()
     for account in registry.accounts:
         for region in account.regions:
-            for kind in ("instance", "snapshot", "volume"):
+            for kind in ("instance", "snapshot", "volume", "image", "restored-instance"):
                 _try(services, result, kind, _access(account, region, kind))
         _try(services, result, "role", _access(account, account.regions[0], "role"))
     home = Access(account=services.install.home_account, region=services.install.control_region, role=None)
@@ -80,6 +82,7 @@ def _tagged(kind: str, access: Access, name: str, marks: Mapping[str, str], made
         session=marks.get(tags.SESSION),
         role=access.role,
         made_at=made_at,
+        point=marks.get(tags.POINT),
     )
 
 
@@ -99,6 +102,18 @@ def _volumes(services: Services, access: Access) -> Iterator[Seen]:
         # A volume in use is a worker's own disk and goes with it, or a restored one that somebody works with.
         if one.state in ("available", "error"):
             yield _tagged("volume", access, one.volume_id, one.tags)
+
+
+def _images(services: Services, access: Access) -> Iterator[Seen]:
+    for one in services.cloud.machines(access).images(tags={tags.INSTALL: services.install.id}):
+        yield _tagged("image", access, one.image_id, one.tags, one.made_at)
+
+
+def _restored(services: Services, access: Access) -> Iterator[Seen]:
+    """Yield instances that are not completely restored: the others are their owners' alone."""
+    for one in services.cloud.machines(access).machines(tags={tags.RESTORING: services.install.id}):
+        if one.state not in _GONE:
+            yield _tagged("restored-instance", access, one.instance_id, one.tags, one.launched_at)
 
 
 def _roles(services: Services, access: Access) -> Iterator[Seen]:
@@ -128,6 +143,8 @@ _FINDERS: dict[str, Callable[[Services, Access], Iterator[Seen]]] = {
     "instance": _instances,
     "snapshot": _snapshots,
     "volume": _volumes,
+    "image": _images,
+    "restored-instance": _restored,
     "role": _roles,
     "orders": _orders,
 }

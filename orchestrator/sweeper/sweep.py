@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 import structlog
 
 from orchestrator.errors import CloudError
-from orchestrator.ledger import journal, marks, registry, schema, things
+from orchestrator.ledger import journal, marks, points, registry, schema, things
 from orchestrator.ledger.marks import Epoch, Mark
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.plan import Access, TemporaryRole
@@ -80,7 +80,7 @@ def sweep(services: Services, *, dry_run: bool = False, adopt: bool = False) -> 
     return Pass(findings=tuple(found), distrust=distrust, failures=tuple(seen.failures))
 
 
-_ORDER = ("instance", "orders", "volume", "snapshot", "role")
+_ORDER = ("instance", "restored-instance", "orders", "image", "volume", "snapshot", "role")
 
 
 def _mark(seen: Seen) -> Mark:
@@ -136,6 +136,7 @@ def _keep_epoch(services: Services) -> None:
 def _known(tx: Transaction, seen: Sequence[Seen]) -> list[tuple[Seen, Known]]:
     statuses = _statuses(tx, sorted({one.session for one in seen if one.session is not None}))
     kept = _kept(tx, sorted({one.name for one in seen}))
+    bases = points.standings(tx, sorted({one.point for one in seen if one.point is not None}))
     out: list[tuple[Seen, Known]] = []
     for one in seen:
         status = statuses.get(one.session or "")
@@ -143,9 +144,15 @@ def _known(tx: Transaction, seen: Sequence[Seen]) -> list[tuple[Seen, Known]]:
             is_session_known=status is not None,
             is_session_final=status is not None and status.is_final,
             is_kept=(one.kind, one.name) in kept,
+            is_base=_is_base(one, bases),
         )
         out.append((one, known))
     return out
+
+
+def _is_base(one: Seen, bases: Mapping[str, points.Standing]) -> bool | None:
+    standing = bases.get(one.point or "")
+    return None if standing is None else standing.is_newest and one.name in standing.snapshots
 
 
 def _statuses(tx: Transaction, names: Sequence[str]) -> dict[str, SessionStatus]:
@@ -209,6 +216,14 @@ def _remove_volume(services: Services, one: Seen) -> None:
     services.cloud.compute(_access(one)).absent_volume(one.name)
 
 
+def _remove_image(services: Services, one: Seen) -> None:
+    services.cloud.machines(_access(one)).absent_image(one.name)
+
+
+def _remove_restored(services: Services, one: Seen) -> None:
+    services.cloud.machines(_access(one)).absent(one.name)
+
+
 def _remove_role(services: Services, one: Seen) -> None:
     role = TemporaryRole(name=one.name, path=services.install.path, account=one.account, region=one.region)
     services.cloud.roles(_access(one)).absent_temporary_role(role)
@@ -224,6 +239,8 @@ _REMOVERS = {
     "instance": _remove_instance,
     "snapshot": _remove_snapshot,
     "volume": _remove_volume,
+    "image": _remove_image,
+    "restored-instance": _remove_restored,
     "role": _remove_role,
     "orders": _remove_orders,
 }

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from orchestrator import records, tags
 from orchestrator.ledger import batches, schema, things
 from orchestrator.model.status import ResourceStatus, SessionStatus, Step, session_outcome
+from support.fakes.world import FakeInstance
 from support.install import EXTERNAL_IDS, INSTALL
 from support.stage import Stage
 
@@ -57,10 +58,31 @@ def _assert_cloud_is_clean(stage: Stage, session: str) -> None:
         one.id for one in world.instances.values() if _carries(one, mine) and world.state_of(one) != "terminated"
     ]
     there = {one.id for one in [*world.snapshots.values(), *world.volumes.values()] if _carries(one, mine)}
-    assert there == kept
+    restored = {one.id for one in _restored(stage, session)}
+    assert there | restored == kept
+    assert not [one.id for one in world.images.values() if _carries(one.asked, mine)]
+    half_made = [*world.instances.values(), *world.volumes.values()]
+    assert not [
+        one.id
+        for one in half_made
+        if _carries(one, {tags.RESTORING: INSTALL, tags.SESSION: session})
+        and not (isinstance(one, FakeInstance) and world.state_of(one) == "terminated")
+    ]
     assert not [key for key in world.bucket if f"/{session}/" in key]
     path = tags.path_of(INSTALL)
     assert not [one.arn for one in world.roles.values() if one.path == path and one.tags.get(tags.SESSION) == session]
+
+
+def _restored(stage: Stage, session: str) -> list[FakeInstance]:
+    """Return the session's restored instances that are there."""
+    world = stage.world
+    return [
+        one
+        for one in world.instances.values()
+        if one.tags.get(tags.SESSION) == session
+        and tags.INSTALL not in one.tags
+        and world.state_of(one) != "terminated"
+    ]
 
 
 def _carries(thing: Any, wanted: dict[str, str]) -> bool:
@@ -88,7 +110,11 @@ def _assert_ledger_is_quiet(stage: Stage, session: str) -> None:
     assert not held, held
     assert not living, living
     known = {one.cloud_id for one in made if one.kind == "instance"}
-    launched = {one.id for one in stage.world.instances.values() if one.tags.get(tags.SESSION) == session}
+    launched = {
+        one.id
+        for one in stage.world.instances.values()
+        if one.tags.get(tags.SESSION) == session and tags.INSTALL in one.tags
+    }
     assert known == launched, "the receipt names every worker there was"
 
 
@@ -98,7 +124,7 @@ def _assert_others_untouched(stage: Stage) -> None:
     assert stage.iam() == stage.baseline
     world = stage.world
     for one in world.instances.values():
-        if tags.INSTALL not in one.tags:
+        if tags.INSTALL not in one.tags and tags.SESSION not in one.tags:
             assert world.state_of(one) == "running", f"{one.id} is not ours"
     assert stage.foreign <= set(world.volumes) | set(world.snapshots)
 

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from agent.protocol import DataAccess, JobResult, ResourceRef, RestoreVolume, RestoreVolumeJob
+from agent.protocol import JobResult
 from orchestrator.errors import Permanent
 from orchestrator.ledger import sessions, things, work
 from orchestrator.model.plan import SourceVolume
-from orchestrator.model.work import Done, Failed, Outcome, Park
-from orchestrator.planner import GIB
+from orchestrator.model.work import Done, Failed, Outcome
 from orchestrator.ports import Compute, NewVolume
 from orchestrator.services import Services
-from orchestrator.steps.jobs import empty_snapshots
-from orchestrator.steps.jobs.kind import Job, outcome as outcome_of, repository_ref
-from orchestrator.steps.view import View, remember
+from orchestrator.steps.jobs import empty_snapshots, filled
+from orchestrator.steps.jobs.kind import Job, outcome as outcome_of
+from orchestrator.steps.view import View
 
-_LOOK_AGAIN = timedelta(seconds=30)
-#: AWS takes 50 tags; ours need four.
-_MOST_TAGS = 46
 _LEAST_IOPS = 100
-
-
-def order(services: Services, view: View) -> RestoreVolumeJob:
-    """Return the job: fill the started snapshots with the blocks of a restore point."""
-    details = view.plan.details
-    return RestoreVolumeJob(
-        repository=repository_ref(services, view),
-        data=DataAccess(region=view.plan.operation.region, role_arn=view.plan.data_role),
-        source=ResourceRef(**details["source"]),
-        restore_point=details["point"],
-        volumes=tuple(
-            RestoreVolume(
-                volume_id=volume.volume_id,
-                snapshot_id=view.resource.state["snapshots"][volume.volume_id],
-                size_bytes=volume.size_gib * GIB,
-            )
-            for volume in view.plan.volumes
-        ),
-    )
 
 
 def finish(services: Services, view: View, result: JobResult) -> Outcome:
@@ -46,14 +21,14 @@ def finish(services: Services, view: View, result: JobResult) -> Outcome:
     compute = services.cloud.compute(view.plan.operation)
     volumes = _made(services, view)
     if len(volumes) < len(view.plan.volumes):
-        if (answer := _filled(services, view, compute)) is not None:
+        if (answer := filled.unfilled(services, view, compute)) is not None:
             return answer
         volumes = {one.volume_id: _volume(services, view, compute, one) for one in view.plan.volumes}
     seen = {one.volume_id: one for one in compute.volumes(ids=list(volumes.values()))}
     if any(one.state == "error" for one in seen.values()):
         return Failed("a restored volume ended in an error", "See the volume's state in EC2, and its KMS key")
     if any(made not in seen or seen[made].state == "creating" for made in volumes.values()):
-        return _wait(services, view, "volume", set(volumes.values()) - set(seen))
+        return filled.wait(services, view, "volume", set(volumes.values()) - set(seen))
     odd = _attach(compute, view, volumes)
     written = int(result.detail.get("bytesWritten", 0))
     detail = {
@@ -80,32 +55,6 @@ def _made(services: Services, view: View) -> dict[str, str]:
     return {source: one.cloud_id for source, one in found.items() if one is not None and one.cloud_id is not None}
 
 
-def _filled(services: Services, view: View, compute: Compute) -> Outcome | None:
-    """Return None when the agent's snapshots are all completed, or what the step has to answer."""
-    filled: dict[str, str] = view.resource.state["snapshots"]
-    states = compute.snapshots(ids=list(filled.values()))
-    if broken := [one for one in states if one.state == "error"]:
-        return Failed(f"snapshot {broken[0].snapshot_id} ended in an error: {broken[0].reason or 'no reason given'}")
-    if len(states) < len(filled) or any(one.state != "completed" for one in states):
-        lost = set(filled.values()) - {one.snapshot_id for one in states}
-        return _wait(services, view, "snapshot", lost)
-    return None
-
-
-def _wait(services: Services, view: View, kind: str, unseen: set[str]) -> Outcome:
-    """Park until `watch` has seen what is waited for, for a bounded time; what stays `unseen` was deleted."""
-    now, since = services.clock.now(), view.moment("finishingSince")
-    if since is None:
-        since = now
-        with services.ledger.write() as tx:
-            remember(tx, view, finishingSince=now.timestamp())
-    if unseen and now - since >= services.install.deadlines.visible:
-        return Failed(f"{kind} {min(unseen)} does not exist any more", "Somebody deleted it; start the restore again")
-    if now - since >= services.install.deadlines.source:
-        return Failed(f"the restored {kind}s were not ready within {services.install.deadlines.source}", "See EC2")
-    return Park(kind, now + _LOOK_AGAIN)
-
-
 def _attach(compute: Compute, view: View, volumes: dict[str, str]) -> tuple[str, str] | None:
     """Attach the new volumes if that was asked for. Returns reason and remedy when AWS refuses: they are restored."""
     target = view.plan.details.get("attachTo")
@@ -124,7 +73,7 @@ def _attach(compute: Compute, view: View, volumes: dict[str, str]) -> tuple[str,
 
 
 def _token(view: View, volume: SourceVolume) -> str:
-    return f"v-{view.session.id}-{view.label}-{volume.volume_id}"[-64:]
+    return filled.token(view, "v", volume)
 
 
 def _volume(services: Services, view: View, compute: Compute, source: SourceVolume) -> str:
@@ -147,18 +96,12 @@ def _volume(services: Services, view: View, compute: Compute, source: SourceVolu
             throughput=source.throughput if is_same else None,
             encrypted=source.encrypted or "kmsKey" in details,
             kms_key=details.get("kmsKey") or view.own_key(source.kms_key),
-            tags={**_own_tags(source), **view.tags(services.install.id)},
+            tags={**filled.own_tags(source.attributes), **view.tags(services.install.id)},
         )
     )
     with services.ledger.write() as tx:
         things.created(tx, view.session.id, "volume", token, cloud_id=made.volume_id)
     return made.volume_id
-
-
-def _own_tags(source: SourceVolume) -> dict[str, str]:
-    """Return the source's tags, as far as anybody but AWS may set them and ours find room."""
-    tags = {key: value for key, value in source.attributes.get("tags", {}).items() if not key.startswith("aws:")}
-    return dict(sorted(tags.items())[:_MOST_TAGS])
 
 
 def _zone(view: View) -> str:
@@ -171,4 +114,4 @@ def _zone(view: View) -> str:
     return view.worker.availability_zone
 
 
-JOB = Job(name="ec2-restore-volume", prepare=empty_snapshots.prepare, order=order, finish=finish)
+JOB = Job(name="ec2-restore-volume", prepare=empty_snapshots.prepare, order=filled.order, finish=finish)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from orchestrator.errors import AccessDenied
 from orchestrator.model.plan import Access
 from orchestrator.services import Install
+from support.fakes.archives import FakeArchive
 from support.fakes.compute import FakeCompute
 from support.fakes.data import FakeDatabases, FakeFileSystems
+from support.fakes.machines import FakeMachines
 from support.fakes.orders import FakeOrders, FakeReports
 from support.fakes.premises import FakeKeys, FakeLimits, FakeNetworks
 from support.fakes.roles import FakeRoles
@@ -27,6 +29,10 @@ class FakeCloud:
     def compute(self, access: Access) -> FakeCompute:
         """See the port."""
         return FakeCompute(self._world, access, self._install.id, self._assume)
+
+    def machines(self, access: Access) -> FakeMachines:
+        """See the port."""
+        return FakeMachines(self._world, access, self._install.id, self._assume)
 
     def databases(self, access: Access) -> FakeDatabases:
         """See the port."""
@@ -51,6 +57,10 @@ class FakeCloud:
     def keys(self, access: Access) -> FakeKeys:
         """See the port."""
         return FakeKeys(self._world, access, self._assume)
+
+    def archive(self, access: Access, url: str) -> FakeArchive:
+        """See the port."""
+        return FakeArchive(self._world, access, url, self._assume)
 
     def orders(self) -> FakeOrders:
         """See the port."""

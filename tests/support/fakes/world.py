@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestrator.machines import NewImage
 from orchestrator.model.network import Network
 from orchestrator.model.plan import SourceVolume
 from orchestrator.ports import DatabaseView, FileSystemView, KeyView, ReceivedReport
@@ -29,7 +30,9 @@ class Timing:
     shutdown: timedelta = timedelta(seconds=10)
     snapshot: timedelta = timedelta(seconds=20)
     volume: timedelta = timedelta(seconds=5)
+    image: timedelta = timedelta(seconds=5)
     profile: timedelta = timedelta(0)
+    retrieval: timedelta = timedelta(hours=11)
     listed: timedelta = timedelta(0)
 
 
@@ -80,6 +83,7 @@ class FakeInstance:
     profile: str = ""
     user_data: str = ""
     ends_at: datetime | None = None
+    stopped_at: datetime | None = None
     reason: str | None = None
     volumes: tuple[SourceVolume, ...] = ()
     configuration: dict[str, Any] = field(default_factory=dict)
@@ -105,6 +109,18 @@ class FakeSnapshot:
     error: str | None = None
     encrypted: bool = False
     kms_key: str | None = None
+
+
+@dataclass(kw_only=True)
+class FakeImage:
+    """An image as it was asked for; `state` is set where it does not become available."""
+
+    id: str
+    account: str
+    region: str
+    made_at: datetime
+    asked: NewImage
+    state: str | None = None
 
 
 @dataclass(kw_only=True)
@@ -140,6 +156,7 @@ class World:
         self.instances: dict[str, FakeInstance] = {}
         self.snapshots: dict[str, FakeSnapshot] = {}
         self.volumes: dict[str, FakeVolume] = {}
+        self.images: dict[str, FakeImage] = {}
         self.subnets: dict[str, str] = {}
         #: DB instances and file systems by account and Region.
         self.databases: dict[tuple[str, str], dict[str, DatabaseView]] = {}
@@ -154,6 +171,8 @@ class World:
         self.keys: dict[str, KeyView] = {}
         #: (role's ARN, action, resource) that the role's policies do not allow.
         self.forbidden: set[tuple[str, str, str]] = set()
+        #: Archived packs by the archive's url (`support.fakes.archives`).
+        self.archives: dict[str, list[Any]] = {}
         self.bucket: dict[str, str] = {}
         self.queue: list[ReceivedReport] = []
         self.tokens: dict[tuple[str, str, str, str], tuple[Any, list[str]]] = {}
@@ -219,6 +238,8 @@ class World:
         now = self.clock.now()
         if instance.ends_at is not None:
             return "terminated" if now >= instance.ends_at + self.timing.shutdown else "shutting-down"
+        if instance.stopped_at is not None:
+            return "stopped" if now >= instance.stopped_at + self.timing.shutdown else "stopping"
         return "running" if now >= instance.launched_at + self.timing.boot else "pending"
 
     def is_listed(self, moment: datetime) -> bool:
@@ -258,6 +279,8 @@ class World:
         now, timing = self.clock.now(), self.timing
         moments = [one.launched_at + timing.boot for one in self.instances.values()]
         moments += [one.ends_at + timing.shutdown for one in self.instances.values() if one.ends_at is not None]
+        moments += [one.stopped_at + timing.shutdown for one in self.instances.values() if one.stopped_at is not None]
+        moments += [one.made_at + timing.image for one in self.images.values()]
         moments += [one.completed_at for one in self.snapshots.values() if one.completed_at is not None]
         moments += [one.made_at + timing.volume for one in self.volumes.values()]
         return min((moment for moment in moments if moment > now), default=None)
