@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,12 @@ class Later:
     def drive(self, keys: Iterable[WorkKey]) -> None:
         """Steps that would go on; here none follows."""
 
-    def launch(self, account: str, region: str) -> None:
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See `orchestrator.ports.Dispatch`."""
-        del account, region
+        del account, region, after
         self.asked = True
 
-    def terminate(self, account: str, region: str) -> None:
+    def terminate(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See `orchestrator.ports.Dispatch`."""
 
 

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     agent_url: str = ""
     agent_sha256: str = ""
     session_workers: Annotated[int, Field(ge=1)] | None = None
+    gather_seconds: Annotated[float, Field(ge=0, lt=1)] = 0.3
     source_seconds: Seconds = 12 * 3600
     queue_seconds: Seconds = 24 * 3600
     launch_seconds: Seconds = 30 * 60

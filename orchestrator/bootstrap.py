@@ -51,6 +51,7 @@ def make_install(settings: Settings) -> Install:
         agent_start=start,
         worker_image=settings.worker_image,
         session_workers=settings.session_workers,
+        gather=timedelta(seconds=settings.gather_seconds),
         deadlines=Deadlines(
             source=timedelta(seconds=settings.source_seconds),
             queue=timedelta(seconds=settings.queue_seconds),

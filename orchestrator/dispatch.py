@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 import structlog
 
@@ -24,13 +25,13 @@ class ForgivingDispatch:
         if wanted := list(keys):
             self._try(lambda: self._inner.drive(wanted))
 
-    def launch(self, account: str, region: str) -> None:
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See the port."""
-        self._try(lambda: self._inner.launch(account, region))
+        self._try(lambda: self._inner.launch(account, region, after=after))
 
-    def terminate(self, account: str, region: str) -> None:
+    def terminate(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See the port."""
-        self._try(lambda: self._inner.terminate(account, region))
+        self._try(lambda: self._inner.terminate(account, region, after=after))
 
     def _try(self, publish: Callable[[], None]) -> None:
         try:

@@ -28,7 +28,7 @@ _TIMEOUT = 2.0
 _NO_RESOURCES = Bucket(1_000_000, 1_000_000)
 
 #: KEYS: the bucket. ARGV: what to do, calls (burst, refill), resources (burst, refill), resources wanted, and the three
-#: figures above with the time to live. Returns {milliseconds to wait, resources that could be taken}.
+#: figures above with the time to live. Returns {milliseconds to wait, resources that could be taken with a call now}.
 _SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
@@ -57,7 +57,7 @@ end
 redis.call('HSET', KEYS[1], 'calls', tostring(calls), 'resources', tostring(resources),
   'factor', tostring(factor), 'at', string.format('%.6f', now))
 redis.call('EXPIRE', KEYS[1], ARGV[10])
-return {math.ceil(wait * 1000), math.floor(resources)}
+return {math.ceil(wait * 1000), calls < 1 and 0 or math.floor(resources)}
 """
 
 

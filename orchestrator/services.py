@@ -33,6 +33,7 @@ class Install:
 
     `control_bucket` and `report_queue` (an SQS URL) live in the backup account. `home_account` is the account of the
     control plane's own credentials. `boundary` is the permissions boundary of temporary roles, if one is configured.
+    `gather` is how long the first of those who want a worker, or the end of one, waits for others to come with it.
     `session_workers` is how many workers a session may have at once in an account and Region; None: no limit.
     `agent_start` is the shell text that fetches and starts the agent on a real image; empty in the embedded cloud.
     """
@@ -46,6 +47,7 @@ class Install:
     agent_start: str = ""
     worker_image: str | None = None
     session_workers: int | None = None
+    gather: timedelta = timedelta(seconds=0.3)
     deadlines: Deadlines = field(default_factory=Deadlines)
     heartbeat: timedelta = timedelta(seconds=20)
     silence: timedelta = timedelta(minutes=30)

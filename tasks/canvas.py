@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -62,13 +63,18 @@ class CeleryDispatch:
             places = work.places(tx, wanted)
         publish_all(self._app, places)
 
-    def launch(self, account: str, region: str) -> None:
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """Publish a look at the launch requests of an account and Region."""
-        self._app.signature("fleet.launch", args=(account, region), immutable=True).apply_async()
+        self._look("fleet.launch", account, region, after)
 
-    def terminate(self, account: str, region: str) -> None:
+    def terminate(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """Publish a look at the workers of an account and Region that shall end."""
-        self._app.signature("fleet.terminate", args=(account, region), immutable=True).apply_async()
+        self._look("fleet.terminate", account, region, after)
+
+    def _look(self, task: str, account: str, region: str, after: timedelta) -> None:
+        # A look is no link of a chain: it may be lost, because `watch` asks for another one, and come twice.
+        options: dict[str, Any] = {"countdown": after.total_seconds()} if after else {}
+        self._app.signature(task, args=(account, region), immutable=True).apply_async(**options)
 
 
 def publish_session(app: Celery, ledger: Ledger, session: str) -> int:

@@ -83,13 +83,13 @@ class Publisher:
         if wanted:
             self._try(lambda dispatch: dispatch.drive(wanted))
 
-    def launch(self, account: str, region: str) -> None:
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """Publish a look at the launch requests of an account and Region."""
-        self._try(lambda dispatch: dispatch.launch(account, region))
+        self._try(lambda dispatch: dispatch.launch(account, region, after=after))
 
-    def terminate(self, account: str, region: str) -> None:
+    def terminate(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """Publish a look at the workers of an account and Region that have nothing left to do."""
-        self._try(lambda dispatch: dispatch.terminate(account, region))
+        self._try(lambda dispatch: dispatch.terminate(account, region, after=after))
 
     def _try(self, action: Callable[[Dispatch], None]) -> None:
         from tasks.app import make_app

@@ -1,7 +1,8 @@
 """Ending workers that have nothing left to do: one TerminateInstances for all of a place, as launching is one call.
 
 Whoever wants a worker to end asks for a look at its account and Region; the look finds what is wanted in the ledger:
-live workers whose resource has come to its teardown, or that belong to nobody.
+live workers whose resource has come to its teardown, or that belong to nobody. A look comes a moment after the first
+has asked for it, and takes all that have asked by then.
 """
 
 from __future__ import annotations
@@ -21,18 +22,24 @@ from orchestrator.services import Services
 
 log = structlog.get_logger(__name__)
 
-#: One look takes all that want to end by then; who comes within this time after it waits for `watch` to ask again.
-GATHERED = timedelta(seconds=1)
+#: How often `watch` asks for a look at workers that should be ending and are not.
 AGAIN = timedelta(seconds=4)
 
 #: States from which an instance does not end by itself.
 LIVING = ("pending", "running", "stopping", "stopped")
 
 
-def ask(tx: Transaction, account: str, region: str, *, again: bool = False) -> bool:
-    """Return whether the caller shall have the place looked at: of those who ask at the same time, one is enough."""
-    name = f"{'ending-again' if again else 'ending'}:{account}:{region}"
-    span = AGAIN if again else GATHERED
+def ask(tx: Transaction, account: str, region: str, *, gather: timedelta) -> bool:
+    """Return whether the caller shall have the place looked at, after `gather`: that look sees the others too."""
+    return _is_first(tx, f"ending:{account}:{region}", gather)
+
+
+def ask_again(tx: Transaction, account: str, region: str) -> bool:
+    """Return whether `watch` shall have the place looked at: what was asked for may have been lost or refused."""
+    return _is_first(tx, f"ending-again:{account}:{region}", AGAIN)
+
+
+def _is_first(tx: Transaction, name: str, span: timedelta) -> bool:
     return leases.holder(tx, name) is None and leases.acquire(tx, name, "ending", span) is not None
 
 

@@ -87,7 +87,8 @@ def _admit(services: Services, tx: Transaction, account: str, region: str, room:
             launches.explain(tx, account, region, session=one.session, digest=one.digest, why=why)
         else:
             able.append(one)
-    if able:
+    if able and room:
+        # While no call can be made, requests gather: one that is opened now could not be joined any more.
         _open(services, tx, account, region, able, room)
     return woken
 

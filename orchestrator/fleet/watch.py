@@ -45,7 +45,7 @@ def watch(services: Services) -> None:
         services.dispatch.launch(account, region)
     if ending:
         with services.ledger.write() as tx:
-            ending = [place for place in ending if endings.ask(tx, *place, again=True)]
+            ending = [place for place in ending if endings.ask_again(tx, *place)]
     for account, region in ending:
         services.dispatch.terminate(account, region)
 

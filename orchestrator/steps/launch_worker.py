@@ -41,7 +41,7 @@ def _file(services: Services, view: View) -> launches.LaunchRequest:
         first = not launches.is_anyone_queued(tx, spec.access.account, spec.access.region)
         request = launches.file(tx, view.held.key, view.held.attempt, spec)
     if first:
-        services.dispatch.launch(spec.access.account, spec.access.region)
+        services.dispatch.launch(spec.access.account, spec.access.region, after=services.install.gather)
     return request
 
 

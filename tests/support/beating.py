@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from config.logging import set_up
 from orchestrator.ledger.store import Ledger, make_engine
@@ -38,10 +38,10 @@ class Nowhere:
     def drive(self, keys: Iterable[WorkKey]) -> None:
         """See the port."""
 
-    def launch(self, account: str, region: str) -> None:
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See the port."""
 
-    def terminate(self, account: str, region: str) -> None:
+    def terminate(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See the port."""
 
 

@@ -89,6 +89,7 @@ class Message(NamedTuple):
     step: Step | None = None
     attempt: int = 1
     place: tuple[str, str] | None = None
+    after: timedelta = timedelta()
 
 
 @dataclass
@@ -110,13 +111,13 @@ class QueueDispatch:
             Message("step", place.key, place.step, place.attempt) for place in places if place.step is not Step.DONE
         )
 
-    def launch(self, account: str, region: str) -> None:
-        """See the port."""
-        self.messages.append(Message("launch", place=(account, region)))
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
+        """See the port. The queue itself gathers: whatever can be done before this message is done before it."""
+        self.messages.append(Message("launch", place=(account, region), after=after))
 
-    def terminate(self, account: str, region: str) -> None:
+    def terminate(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See the port."""
-        self.messages.append(Message("terminate", place=(account, region)))
+        self.messages.append(Message("terminate", place=(account, region), after=after))
 
 
 @dataclass

@@ -95,6 +95,14 @@ def test_more_than_a_full_bucket_is_given_when_it_is_full(limiter: Limiter) -> N
     assert limiter.room(*PLACE, "RunInstances") < 10
 
 
+def test_there_is_no_room_while_no_call_can_be_made(limiter: Limiter) -> None:
+    """Whoever asks for room wants to make a call."""
+    for _ in range(5):
+        limiter.take(*PLACE, "RunInstances", resources=1)
+
+    assert limiter.room(*PLACE, "RunInstances") == 0
+
+
 def test_buckets_fill_again(server: str) -> None:
     """By the server's own clock."""
     limiter = RedisLimiter(server, "fills")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -49,7 +50,7 @@ class Driven:
         """Remember."""
         self.keys += keys
 
-    def launch(self, account: str, region: str) -> None:
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """Nothing is launched by an intake."""
 
 
@@ -223,7 +224,7 @@ stop = Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 class Nowhere:
     def drive(self, keys): list(keys)
-    def launch(self, account, region): pass
+    def launch(self, account, region, *, after=None): pass
 Intake(RedisQueue(sys.argv[1]), Ledger(make_engine(sys.argv[2]), SystemClock()), Nowhere(), stop=stop).run()
 """
 

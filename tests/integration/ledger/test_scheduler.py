@@ -37,9 +37,9 @@ class Sent:
         """See the port."""
         self.keys += keys
 
-    def launch(self, account: str, region: str) -> None:
+    def launch(self, account: str, region: str, *, after: timedelta = timedelta()) -> None:
         """See the port."""
-        raise AssertionError(f"a policy launches nothing itself: {account} {region}")
+        raise AssertionError(f"a policy launches nothing itself: {account} {region} {after}")
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ class MemoryLimiter:
 
     def room(self, account: str, region: str, api: str) -> int:
         """See the port."""
-        return int(self._level(account, region, api).resources)
+        level = self._level(account, region, api)
+        return int(level.resources) if level.calls >= 1 else 0
 
     def throttled(self, account: str, region: str, api: str) -> None:
         """See the port."""

@@ -15,7 +15,7 @@ from support.stage import Stage
 
 from orchestrator import tags
 from orchestrator.errors import AccessDenied, NoAddresses, NoCapacity, NotVisibleYet, Throttled, WrongRequest
-from orchestrator.ledger import journal
+from orchestrator.ledger import batches, journal
 
 
 def submitted(stage: Stage, count: int, **request: object) -> str:
@@ -39,6 +39,32 @@ def test_resources_that_wait_together_are_launched_and_ended_together(stage: Sta
     assert stage.world.script.count("launch") == 1
     assert stage.world.script.count("terminate") <= 4
     assert_nothing_left(stage, session)
+
+
+def test_the_first_waits_a_moment_for_those_who_come_with_it(stage: Stage) -> None:
+    """One look at launches and one at endings, each after a moment; nobody else asks for one meanwhile."""
+    session = submitted(stage, 20)
+
+    stage.run(session)
+
+    looks = {kind: [one.after for one, _ in stage.delivered if one.kind == kind] for kind in ("launch", "terminate")}
+    assert looks["launch"] == [stage.install.gather]
+    assert stage.install.gather in looks["terminate"]
+
+
+def test_requests_gather_while_no_call_can_be_made(stage: Stage) -> None:
+    """No batch is opened that others could not join: two sessions' requests are still in the queue, then two calls."""
+    for _ in range(5):
+        stage.limiter.take(HOME, "eu-west-1", "RunInstances")
+    sessions = [submitted(stage, 2) for _ in range(2)]
+
+    stage.turn()
+    with stage.ledger.read() as tx:
+        opened = [batches.open_of_session(tx, one) for one in sessions]
+
+    assert opened == [[], []]
+    stage.run(*sessions)
+    assert stage.world.script.count("launch") == 2
 
 
 def test_a_type_that_is_not_to_be_had_gives_way_to_the_next_subnet_and_type(stage: Stage) -> None:
