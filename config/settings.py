@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     agent_sha256: str = ""
     session_workers: Annotated[int, Field(ge=1)] | None = None
     gather_seconds: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    archive_pack_mib: Annotated[int, Field(ge=1, le=5120)] = 512
+    retrieval_days: Annotated[int, Field(ge=1, le=365)] = 3
+    retrieval_seconds: Seconds = 60 * 3600
     source_seconds: Seconds = 12 * 3600
     queue_seconds: Seconds = 24 * 3600
     launch_seconds: Seconds = 30 * 60

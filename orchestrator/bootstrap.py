@@ -51,8 +51,11 @@ def make_install(settings: Settings) -> Install:
         agent_start=start,
         worker_image=settings.worker_image,
         session_workers=settings.session_workers,
+        retrieval_days=settings.retrieval_days,
+        archive_pack=settings.archive_pack_mib * 1024 * 1024,
         gather=timedelta(seconds=settings.gather_seconds),
         deadlines=Deadlines(
+            retrieval=timedelta(seconds=settings.retrieval_seconds),
             source=timedelta(seconds=settings.source_seconds),
             queue=timedelta(seconds=settings.queue_seconds),
             launch=timedelta(seconds=settings.launch_seconds),

@@ -23,6 +23,7 @@ class Deadlines:
     job: timedelta = timedelta(hours=24)
     stop: timedelta = timedelta(minutes=2)
     removal: timedelta = timedelta(minutes=30)
+    retrieval: timedelta = timedelta(hours=60)
     #: What was made a moment ago is not listed everywhere yet: until then its absence proves nothing.
     visible: timedelta = timedelta(minutes=2)
 
@@ -34,6 +35,7 @@ class Install:
     `control_bucket` and `report_queue` (an SQS URL) live in the backup account. `home_account` is the account of the
     control plane's own credentials. `boundary` is the permissions boundary of temporary roles, if one is configured.
     `gather` is how long the first of those who want a worker, or the end of one, waits for others to come with it.
+    What is retrieved from an archive can be read for `retrieval_days`; a pack of one is full at `archive_pack` bytes.
     `session_workers` is how many workers a session may have at once in an account and Region; None: no limit.
     `agent_start` is the shell text that fetches and starts the agent on a real image; empty in the embedded cloud.
     """
@@ -47,6 +49,8 @@ class Install:
     agent_start: str = ""
     worker_image: str | None = None
     session_workers: int | None = None
+    retrieval_days: int = 3
+    archive_pack: int = 512 * 1024 * 1024
     gather: timedelta = timedelta(seconds=0.3)
     deadlines: Deadlines = field(default_factory=Deadlines)
     heartbeat: timedelta = timedelta(seconds=20)

@@ -41,7 +41,9 @@ def list_points(
             found = points.recent(tx, limit)
         else:
             account = registry.account(tx, wanted["account"], field="--resource").id
-            found = points.of_resource(tx, account, wanted["region"], wanted["id"])[:limit]
+            of = (account, wanted["region"], wanted["id"])
+            both = [*points.of_resource(tx, *of), *points.copies(tx, *of)]
+            found = sorted(both, key=lambda one: one.created_at, reverse=True)[:limit]
     if output is Format.JSON:
         emit(document(restorePoints=[_document(one) for one in found]))
         return

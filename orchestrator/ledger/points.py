@@ -15,6 +15,9 @@ from orchestrator.ledger.store import Transaction
 
 _PAGE = 500
 
+#: The kind of a copy in an archive.
+ARCHIVED = "archived"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePoint:
@@ -31,6 +34,19 @@ class RestorePoint:
     parent: str | None
     record: dict[str, Any]
     created_at: datetime
+
+
+def archive_record(url: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """Return what a copy's record says of its archive, by the figures of the job that made it (or of its head).
+
+    Where it is, in which class, of which point, and how the packs of each volume are found.
+    """
+    return {
+        "url": url,
+        "storageClass": figures["storageClass"],
+        "of": figures["source"],
+        "packs": figures["packs"],
+    }
 
 
 def add(tx: Transaction, point: RestorePoint) -> None:
@@ -103,16 +119,67 @@ def holdings(tx: Transaction) -> dict[str, Holding]:
 
 
 def of_resource(tx: Transaction, account: str, region: str, resource_id: str) -> list[RestorePoint]:
-    """List a resource's restore points, the newest first."""
+    """List a resource's restore points, the newest first; copies in an archive are none of its chain (`copies`)."""
     table = schema.restore_points
-    return [
-        _point(row)
-        for row in tx.rows(
-            sa.select(table)
-            .where(table.c.account == account, table.c.region == region, table.c.resource_id == resource_id)
-            .order_by(table.c.created_at.desc())
+    query = _of_resource(account, region, resource_id).where(table.c.kind != ARCHIVED)
+    return [_point(row) for row in tx.rows(query)]
+
+
+def newest(tx: Transaction, account: str, region: str, resource_id: str, *, repository: str) -> RestorePoint | None:
+    """Return the newest restore point of a resource in one repository, whatever its status; None when there is none."""
+    table = schema.restore_points
+    query = _of_resource(account, region, resource_id).where(table.c.kind != ARCHIVED, table.c.repository == repository)
+    row = tx.row(query.limit(1))
+    return None if row is None else _point(row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What a restore point is to its snapshots.
+
+    `is_newest` says that the next incremental of its chain compares with them, `snapshots` which they are.
+    """
+
+    is_newest: bool
+    snapshots: frozenset[str]
+
+
+def standings(tx: Transaction, ids: Sequence[str]) -> dict[str, Standing]:
+    """Return how these restore points stand in their chains; what the ledger does not have is left out."""
+    table, found = schema.restore_points, {}
+    later = schema.restore_points.alias()
+    has_later = sa.exists(
+        sa.select(later.c.id).where(
+            later.c.account == table.c.account,
+            later.c.region == table.c.region,
+            later.c.resource_id == table.c.resource_id,
+            later.c.repository == table.c.repository,
+            later.c.kind != ARCHIVED,
+            later.c.created_at > table.c.created_at,
         )
-    ]
+    )
+    for start in range(0, len(ids), _PAGE):
+        query = sa.select(table.c.id, table.c.record, has_later.label("has_later"))
+        for row in tx.rows(query.where(table.c.id.in_(ids[start : start + _PAGE]))):
+            kept = (row.record.get("snapshots") or {}).values()
+            found[row.id] = Standing(is_newest=not row.has_later, snapshots=frozenset(kept))
+    return found
+
+
+def copies(tx: Transaction, account: str, region: str, resource_id: str) -> list[RestorePoint]:
+    """List the copies of a resource's restore points that are in an archive, the newest first."""
+    table = schema.restore_points
+    query = _of_resource(account, region, resource_id).where(table.c.kind == ARCHIVED)
+    return [_point(row) for row in tx.rows(query)]
+
+
+def _of_resource(account: str, region: str, resource_id: str) -> sa.Select[Any]:
+    table = schema.restore_points
+    return (
+        sa.select(table)
+        .where(table.c.account == account, table.c.region == region, table.c.resource_id == resource_id)
+        .order_by(table.c.created_at.desc(), table.c.id.desc())
+    )
 
 
 def recent(tx: Transaction, limit: int = 100) -> list[RestorePoint]:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.errors import Refused
+from orchestrator.errors import LeftOut, Refused
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.model.options import ArchiveOptions, RestoreFilesOptions
 from orchestrator.model.plan import Access, ResourcePlan, SourceVolume
+from orchestrator.planner.archived import refuse_archived
 from orchestrator.planner.context import Context
 from orchestrator.planner.recorded import EC2, RDS, is_good, size_of, source_of, usable, volumes_of
 from orchestrator.planner.worker import GIB, WorkerProfile, staff
 from orchestrator.ports import SnapshotView
 
 
-def plan_archive(context: Context, operation: Access, point: RestorePoint | None, resource_id: str) -> ResourcePlan:
-    """Plan the copy of a restore point to the archive repository. Raises `Refused`."""
+def plan_archive(
+    context: Context,
+    operation: Access,
+    point: RestorePoint | None,
+    resource_id: str,
+    copies: Sequence[RestorePoint] = (),
+) -> ResourcePlan:
+    """Plan the copy of a restore point to the archive repository. Raises `Refused`.
+
+    `copies` are the archived points of the same source. Raises `LeftOut` when one of them is of this point.
+    """
     point = usable(context, point, resource_id, _kind(context))
+    refuse_archived(context, point)
     repository = context.repository()
     if repository.archive is None:
         raise Refused(
@@ -30,6 +42,9 @@ def plan_archive(context: Context, operation: Access, point: RestorePoint | None
             f"restore point {point.id} is {point.status}",
             remedy="Archive a complete one; the next backup repairs what is missing",
         )
+    for one in copies:
+        if one.record.get("archive", {}).get("of") == point.id and one.repository == point.repository:
+            raise LeftOut(f"restore point {point.id} is archived already, as {one.id}")
     options = ArchiveOptions.model_validate(context.request.options)
     return _work_on(
         context,
@@ -37,6 +52,9 @@ def plan_archive(context: Context, operation: Access, point: RestorePoint | None
         point,
         archive=repository.archive.url,
         storageClass=options.storage_class or repository.archive.storage_class,
+        pointCreatedAt=point.created_at.timestamp(),
+        configuration=point.record.get("configuration", {}),
+        consistency=point.record.get("consistency", "crash"),
     )
 
 

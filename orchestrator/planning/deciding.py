@@ -10,8 +10,10 @@ from orchestrator.errors import LeftOut
 from orchestrator.ledger import claims as ledger_claims, points, registry
 from orchestrator.ledger.sessions import Session
 from orchestrator.ledger.store import Transaction
+from orchestrator.model.catalogue import Source
 from orchestrator.model.plan import ResourcePlan
 from orchestrator.planner import collision
+from orchestrator.planner.archived import from_archive, refuse_archived
 from orchestrator.planner.claim import Claim
 from orchestrator.planner.restore import subnet_to_restore_into
 from orchestrator.planner.selection import Subject, excluded_by, worded
@@ -32,6 +34,9 @@ def decide(tx: Transaction, known: planner.Context, group: Group, resource: str)
     """
     _leave_out(tx, known, group.subject(resource))
     plan = _DECIDERS[group.row.number](tx, known, group, resource)
+    if group.row.source is Source.POINT and (point := known_point(tx, resource)) is not None:
+        refuse_archived(known, point)
+        plan = from_archive(known, point, plan)
     group.taken |= set(plan.details.get("devices", {}).values())
     return plan
 
@@ -112,7 +117,9 @@ def _retention(tx: Transaction, known: planner.Context, group: Group, resource: 
 
 
 def _archive(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:
-    return planner.plan_archive(known, group.access, known_point(tx, resource), resource)
+    point = known_point(tx, resource)
+    copies = () if point is None else points.copies(tx, point.account, point.region, point.resource_id)
+    return planner.plan_archive(known, group.access, point, resource, copies)
 
 
 def _health_check(tx: Transaction, known: planner.Context, group: Group, resource: str) -> ResourcePlan:

@@ -13,6 +13,7 @@ from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Stopped
 from orchestrator.services import Deadlines, Services
 from orchestrator.steps.jobs import JOBS
+from orchestrator.steps.retrieval import retrieve
 from orchestrator.steps.view import View, look
 
 #: States of an instance in which its agent will never answer again.
@@ -27,7 +28,8 @@ def launch_worker(services: Services, held: Claim) -> Outcome:
     with services.ledger.read() as tx:
         request = launches.request(tx, held.key, held.attempt)
     if request is None:
-        if (answer := JOBS[view.session.operation].prepare(services, view)) is not None:
+        answer = retrieve(services, view) or JOBS[view.session.operation].prepare(services, view)
+        if answer is not None:
             return answer
         request = _file(services, view)
     return _wait(services, view, request)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from agent.protocol import (
     JOB_MESSAGES,
+    ArchiveJob,
     BackupJob,
     Boot,
     JobResult,
@@ -26,6 +27,7 @@ from agent.protocol import (
     stop_key,
 )
 from orchestrator.ports import ReceivedReport
+from support.fakes.archives import archived
 from support.fakes.world import FakeInstance, World
 
 _MARK = "#daywork-boot:"
@@ -77,6 +79,7 @@ class Agents:
         self.manners_of: dict[str, Manners] = {}
         self.lives: dict[str, Life] = {}
         self._handles = 0
+        self._volumes: dict[str, list[str]] = {}
 
     def run(self) -> bool:
         """Let all agents do what is due."""
@@ -159,10 +162,13 @@ class Agents:
         job = JOB_MESSAGES[life.order.job_name].from_dict(life.order.job)
         detail: dict[str, Any] = {"restorePoint": job.restore_point}
         if isinstance(job, BackupJob):
+            self._volumes[job.restore_point] = [one.volume_id for one in job.volumes]
             detail |= {"kind": "incremental" if job.parent else "full", "bytesRead": 1000, "bytesStored": 10}
             detail["volumes"] = [
                 {"volumeId": one.volume_id, "sizeBytes": one.size_bytes, "blocks": 1} for one in job.volumes
             ]
+        elif isinstance(job, ArchiveJob):
+            detail |= archived(self.world, job, self._volumes[job.restore_point])
         else:
             detail |= self._fill(job)
         return JobResult(

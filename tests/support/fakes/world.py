@@ -32,7 +32,7 @@ class Timing:
     volume: timedelta = timedelta(seconds=5)
     image: timedelta = timedelta(seconds=5)
     profile: timedelta = timedelta(0)
-    retrieval: timedelta = timedelta(hours=11)
+    retrieval: timedelta = timedelta(minutes=40)
     listed: timedelta = timedelta(0)
 
 
