@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import structlog
 
-from agent.protocol import Report
 from orchestrator.ledger import batches, sessions, work, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.work import WorkKey
@@ -22,42 +21,34 @@ def take(services: Services, received: Sequence[ReceivedReport]) -> list[str]:
     Returns the handles to acknowledge: all but those of workers that a live session has launched and not learnt of yet.
     A worker can speak only for itself: the sender that SQS attached must be the one the report claims.
     """
+    genuine = [one for one in received if _is_genuine(one)]
     with services.ledger.write() as tx:
-        work.lock(tx, workers.units(tx, [one.report.instance_id for one in received]))
-        concerned: list[WorkKey] = []
-        done: list[str] = []
-        for one in received:
-            if not _is_genuine(one):
-                log.warning("report of another sender dropped", claimed=one.report.instance_id)
-            elif _is_early(tx, one.report):
-                continue
-            elif (key := _take_one(tx, one.report)) is not None:
-                concerned.append(key)
-            done.append(one.handle)
-        woken = work.signal(tx, concerned)
+        known = workers.units(tx, [one.report.instance_id for one in genuine])
+        work.lock(tx, [key for key in known.values() if key is not None])
+        unknown = [one for one in genuine if one.report.instance_id not in known]
+        early = {one.handle for one in _early(tx, unknown)}
+        news = workers.hear(tx, [one.report for one in genuine if one.report.instance_id in known])
+        of_resources = [(WorkKey(one.worker.session, one.worker.ordinal), one) for one in news
+                        if one.worker.ordinal is not None]  # fmt: skip
+        # Of one resource's reports in a batch only the last says how far it is.
+        progress = {key: one.report.progress for key, one in of_resources if one.report.progress is not None}
+        sessions.note_progress(tx, {key: (it.done, it.total or it.done) for key, it in progress.items()})
+        # Ready and result wake; progress is only noted, unless it is the first that was heard.
+        woken = work.signal(tx, [key for key, one in of_resources if one.report.kind != "progress" or one.is_first])
     services.dispatch.drive(woken)
-    return done
+    return [one.handle for one in received if one.handle not in early]
 
 
-def _is_early(tx: Transaction, report: Report) -> bool:
-    """Whether the answer of the launch is still on its way: the ledger does not know the worker yet, but will."""
-    return workers.get(tx, report.instance_id) is None and bool(batches.open_of_session(tx, report.session))
+def _early(tx: Transaction, unknown: Sequence[ReceivedReport]) -> list[ReceivedReport]:
+    """Return reports of workers that the ledger will know: the answer of their session's launch is on its way."""
+    names = {one.report.session for one in unknown}
+    launching = {session for session in names if batches.open_of_session(tx, session)}
+    return [one for one in unknown if one.report.session in launching]
 
 
 def _is_genuine(received: ReceivedReport) -> bool:
     report = received.report
-    return received.sender_id == report.user_id and report.user_id.endswith(f":{report.instance_id}")
-
-
-def _take_one(tx: Transaction, report: Report) -> WorkKey | None:
-    """Write one report down. Returns whom it wakes: ready and result wake, progress is only noted."""
-    before = workers.get(tx, report.instance_id)
-    worker = workers.heard(tx, report)
-    if before is None or worker is None or worker.ordinal is None:
-        return None
-    key = WorkKey(worker.session, worker.ordinal)
-    if report.progress is not None:
-        sessions.remember(tx, key, done=report.progress.done, total=report.progress.total or report.progress.done)
-    if report.kind == "progress" and before.ready_at is not None:
-        return None
-    return key
+    if received.sender_id == report.user_id and report.user_id.endswith(f":{report.instance_id}"):
+        return True
+    log.warning("report of another sender dropped", claimed=report.instance_id)
+    return False

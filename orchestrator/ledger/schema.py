@@ -115,9 +115,24 @@ work = sa.Table(
     sa.Column("wait_until", Moment),
     sa.Column("moved_at", Moment, nullable=False),
     sa.Column("drives", sa.Integer, nullable=False, default=0),
-    sa.Index(None, "parked", "wait_until"),
-    sa.Index(None, "step", "moved_at"),
 )
+
+#: What has to be written out wherever an index is to be used that holds such rows alone: neither database recognises
+#: a bound value. What waits stands in no index of what moves, and what is done stands in none at all.
+PARKED = work.c.parked.is_(sa.true())
+MOVING = sa.and_(sa.not_(work.c.parked), work.c.step != sa.literal_column("'done'"))
+OF_SESSION = work.c.ordinal == sa.literal_column("-1")
+
+
+def _partial(name: str, where: sa.ColumnElement[bool], *columns: sa.Column[Any]) -> None:
+    """Give a table an index over those of its rows for which `where` holds."""
+    sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_partial("ix_work_moving", MOVING, work.c.moved_at)
+_partial("ix_work_wait_until", PARKED, work.c.wait_until)
+_partial("ix_work_wait_for", PARKED, work.c.wait_for, work.c.session_id, work.c.ordinal)
+_partial("ix_work_sessions", OF_SESSION, work.c.step)
 
 steps = sa.Table(
     "steps",
@@ -164,8 +179,11 @@ workers = sa.Table(
     sa.Column("heard_at", Moment),
     sa.Column("terminated_at", Moment),
     sa.Index(None, "session_id", "ordinal"),
-    sa.Index(None, "state"),
 )
+
+#: Workers that are not known to be terminated; see `MOVING`.
+ALIVE = workers.c.state != sa.literal_column("'terminated'")
+_partial("ix_workers_alive", ALIVE, workers.c.account, workers.c.region, workers.c.role, workers.c.instance_id)
 
 #: Everything that is made in the cloud: written as intended before the call, so that nothing can be made unseen.
 cloud_things = sa.Table(
@@ -187,7 +205,7 @@ cloud_things = sa.Table(
     sa.Column("created_at", Moment),
     sa.Column("removed_at", Moment),
     sa.UniqueConstraint("session_id", "kind", "name"),
-    sa.Index(None, "session_id", "state"),
+    sa.Index(None, "session_id", "ordinal"),
     sa.Index(None, "kind", "cloud_id"),
 )
 
@@ -302,6 +320,15 @@ sweep_marks = sa.Table(
     _text("region", 32, primary_key=True),
     _text("name", 256, primary_key=True),
     sa.Column("first_seen_at", Moment, nullable=False),
+)
+
+#: What is only ever counted up, by its name and what it is counted for: `orphans_found`, `snapshot`.
+counters = sa.Table(
+    "counters",
+    metadata,
+    _text("name", 64, primary_key=True),
+    _text("label", 64, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
 )
 
 #: Policies. Ticks up to `seen_at` are settled or `owed` (times in RFC 3339), the next look is at `next_at`.

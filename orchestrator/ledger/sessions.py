@@ -283,6 +283,14 @@ def remember(tx: Transaction, key: WorkKey, **values: Any) -> None:
     tx.execute(_SET_RESOURCE, {**_key(key), **values})
 
 
+def note_progress(tx: Transaction, progress: Mapping[WorkKey, tuple[int, int]]) -> None:
+    """Set how much is done and how much there is to do of many resources."""
+    if progress:
+        tx.execute(
+            _SET_RESOURCE, [{**_key(key), "done": done, "total": total} for key, (done, total) in progress.items()]
+        )
+
+
 def save_plan(tx: Transaction, session: str, plan: SessionPlan) -> None:
     """Write a session's plan down."""
     tx.execute(_SET_SESSION, {"of_session": session, "plan": plan.model_dump(mode="json", by_alias=True)})

@@ -11,7 +11,7 @@ that finds the work parked wakes it: the caller publishes it again. Nothing is l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -117,7 +117,11 @@ _FENCE_OF = sa.select(_TABLE.c.fence).where(_KEY).with_for_update()
 _GIVE_BACK = sa.update(_TABLE).where(FENCE).values(claimed_until=None, moved_at=NOW)
 _TAKE_BACK = sa.update(_TABLE).where(FENCE).values(claimed_until=NOW, moved_at=NOW)
 _DRIVEN = sa.update(_TABLE).where(_KEY).values(drives=_TABLE.c.drives + 1, moved_at=NOW)
-_OPEN = tuple(step for step in Step if step is not Step.DONE)
+_PUT_OFF = (
+    sa.update(_TABLE)
+    .where(_KEY, _TABLE.c.parked, _TABLE.c.wait_until <= NOW)
+    .values(wait_until=sa.bindparam("till", type_=schema.Moment))
+)
 _PAGE_OF = sa.and_(
     _TABLE.c.session_id == sa.bindparam("of_session"),
     _TABLE.c.ordinal.in_(sa.bindparam("ordinals", expanding=True)),
@@ -251,7 +255,7 @@ def _pages(keys: Iterable[WorkKey]) -> Iterator[tuple[str, list[int]]]:
 
 def signal_waiting(tx: Transaction, wait_for: str, *, session: str | None = None) -> list[WorkKey]:
     """Signal all work parked on `wait_for` (of one session, if given). Returns what the caller must drive."""
-    query = sa.select(_TABLE.c.session_id, _TABLE.c.ordinal).where(_TABLE.c.parked, _TABLE.c.wait_for == wait_for)
+    query = sa.select(_TABLE.c.session_id, _TABLE.c.ordinal).where(schema.PARKED, _TABLE.c.wait_for == wait_for)
     if session is not None:
         query = query.where(_TABLE.c.session_id == session)
     return signal(tx, [WorkKey(row.session_id, row.ordinal) for row in tx.rows(query)])
@@ -267,11 +271,17 @@ def signal_session(tx: Transaction, session: str) -> list[WorkKey]:
     return signal(tx, [WorkKey(session, row.ordinal) for row in tx.rows(query)])
 
 
+def put_off(tx: Transaction, until: Mapping[WorkKey, datetime]) -> None:
+    """Let parked work whose time is over wait longer; work that was signalled meanwhile is left as it is."""
+    if until:
+        tx.execute(_PUT_OFF, [{**_key(key), "till": until[key], "at": tx.now} for key in sorted(until)])
+
+
 def signal_expired(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
     """Signal parked work whose time is over. Returns what the caller must drive."""
     due = tx.rows(
         sa.select(_TABLE.c.session_id, _TABLE.c.ordinal)
-        .where(_TABLE.c.parked, _TABLE.c.wait_until <= tx.now)
+        .where(schema.PARKED, _TABLE.c.wait_until <= tx.now)
         .order_by(_TABLE.c.wait_until)
         .limit(limit)
     )
@@ -282,20 +292,17 @@ def left_behind(tx: Transaction, holder: Holder) -> list[WorkKey]:
     """Take the claims of a Celery worker's dead processes back. Returns what the caller must drive."""
     table = _TABLE
     rows = tx.rows(
-        sa.select(table.c.session_id, table.c.ordinal, table.c.fence, table.c.holder)
-        .where(
-            table.c.step.in_(_OPEN),
+        sa.select(table.c.session_id, table.c.ordinal, table.c.fence, table.c.holder).where(
+            schema.MOVING,
             table.c.claimed_until > tx.now,
             table.c.holder.startswith(holder.before, autoescape=True),
         )
-        .order_by(table.c.session_id, table.c.ordinal)
-        .with_for_update()
     )
-    dead = [row for row in rows if holder.is_dead(row.holder)]
-    for row in dead:
-        key = {"of_session": row.session_id, "of_ordinal": row.ordinal}
-        tx.execute(_TAKE_BACK, {**key, "of_fence": row.fence, "at": tx.now})
-    return [WorkKey(row.session_id, row.ordinal) for row in dead]
+    dead = sorted((WorkKey(row.session_id, row.ordinal), row.fence) for row in rows if holder.is_dead(row.holder))
+    lock(tx, [key for key, _ in dead])
+    for key, fence in dead:
+        tx.execute(_TAKE_BACK, {**_key(key), "of_fence": fence, "at": tx.now})
+    return [key for key, _ in dead]
 
 
 def overdue(
@@ -318,9 +325,8 @@ def overdue(
         query = query.where(sa.tuple_(table.c.session_id, table.c.ordinal).in_([tuple(key) for key in among]))
     rows = tx.rows(
         query.where(
-            table.c.step.in_(_OPEN),
+            schema.MOVING,
             table.c.moved_at <= tx.now - grace,
-            sa.not_(table.c.parked),
             sa.or_(table.c.claimed_until.is_(None), table.c.claimed_until <= tx.now),
             sa.type_coerce(table.c.moved_at, sa.Double) + patience <= tx.now.timestamp(),
         )
@@ -329,8 +335,8 @@ def overdue(
         .with_for_update(skip_locked=True)
     )
     keys = [WorkKey(row.session_id, row.ordinal) for row in rows]
-    for key in keys:
-        tx.execute(_DRIVEN, {**_key(key), "at": tx.now})
+    if keys:
+        tx.execute(_DRIVEN, [{**_key(key), "at": tx.now} for key in keys])
     return keys
 
 
@@ -392,7 +398,7 @@ def releasable(tx: Transaction, limit: int = _PAGE) -> list[WorkKey]:
     )
     rows = tx.rows(
         sa.select(table.c.session_id)
-        .where(table.c.ordinal == SESSION, table.c.step == Step.RELEASE, table.c.parked, table.c.wait_for == RESOURCES)
+        .where(schema.OF_SESSION, table.c.step == Step.RELEASE, table.c.parked, table.c.wait_for == RESOURCES)
         .where(sa.not_(open_chain))
         .limit(limit)
     )

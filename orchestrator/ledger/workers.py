@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -41,7 +42,13 @@ class Worker:
 
 
 _WORKER = sa.select(schema.workers).where(schema.workers.c.instance_id == sa.bindparam("of_instance"))
-_WORKER_LOCKED = _WORKER.with_for_update()
+_WORKERS_LOCKED = (
+    sa.select(schema.workers)
+    .where(schema.workers.c.instance_id.in_(sa.bindparam("instances", expanding=True)))
+    .order_by(schema.workers.c.instance_id)
+    .with_for_update()
+)
+_PAGE = 500
 _SET = sa.update(schema.workers).where(schema.workers.c.instance_id == sa.bindparam("of_instance"))
 
 
@@ -84,19 +91,26 @@ def get(tx: Transaction, instance_id: str) -> Worker | None:
     return None if row is None else _worker(row)
 
 
-def units(tx: Transaction, instance_ids: Sequence[str]) -> list[WorkKey]:
-    """Return the resources that instances work for: who writes about workers locks these first (`work.lock`)."""
-    table = schema.workers
-    query = sa.select(table.c.session_id, table.c.ordinal).where(
-        table.c.instance_id.in_(instance_ids), table.c.ordinal.is_not(None)
-    )
-    return [WorkKey(row.session_id, row.ordinal) for row in tx.rows(query)]
+def units(tx: Transaction, instance_ids: Iterable[str]) -> dict[str, WorkKey | None]:
+    """Return the resources that known instances work for: who writes about workers locks these first (`work.lock`)."""
+    table, found = schema.workers, {}
+    for page in _pages(instance_ids):
+        query = sa.select(table.c.instance_id, table.c.session_id, table.c.ordinal)
+        for row in tx.rows(query.where(table.c.instance_id.in_(page))):
+            found[row.instance_id] = None if row.ordinal is None else WorkKey(row.session_id, row.ordinal)
+    return found
+
+
+def _pages(names: Iterable[str]) -> Iterator[list[str]]:
+    everything = sorted(set(names))
+    for start in range(0, len(everything), _PAGE):
+        yield everything[start : start + _PAGE]
 
 
 def alive(tx: Transaction, session: str | None = None) -> list[Worker]:
     """List workers that are not known to be terminated, of one session or of all."""
     table = schema.workers
-    query = sa.select(table).where(table.c.state != TERMINATED).order_by(table.c.launched_at, table.c.instance_id)
+    query = sa.select(table).where(schema.ALIVE).order_by(table.c.launched_at, table.c.instance_id)
     if session is not None:
         query = query.where(table.c.session_id == session)
     return [_worker(row) for row in tx.rows(query)]
@@ -130,19 +144,62 @@ def seen(tx: Transaction, instance_id: str, state: str) -> bool:
     return bool(done.rowcount)
 
 
-def heard(tx: Transaction, report: Report) -> Worker | None:
-    """Write a report down. Returns the worker when the report is news, None when it is old or of nobody we know."""
-    row = tx.row(_WORKER_LOCKED, {"of_instance": report.instance_id})
-    known = None if row is None else _worker(row)
-    if known is None or known.session != report.session or report.sequence <= known.sequence:
-        return None
-    values: dict[str, Any] = {"sequence": report.sequence, "heard_at": tx.now, "user_id": report.user_id}
-    if known.ready_at is None:
-        values["ready_at"] = tx.now
-    if report.kind == "result" and _is_first(known, report):
-        values["report"] = report.to_dict()
-    tx.execute(_SET, {"of_instance": report.instance_id, **values})
-    return replace(known, **values)
+def news(tx: Transaction, states: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the states shown by EC2 that the ledger does not know yet, whatever the number in few looks."""
+    table, found = schema.workers, {}
+    for page in _pages(states):
+        query = sa.select(table.c.instance_id, table.c.state).where(table.c.instance_id.in_(page), schema.ALIVE)
+        found.update({row.instance_id: states[row.instance_id] for row in tx.rows(query)
+                      if row.state != states[row.instance_id]})  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """A report that is news, with the worker as it is after it; `is_first` says that it was the worker's first."""
+
+    report: Report
+    worker: Worker
+    is_first: bool
+
+
+def hear(tx: Transaction, reports: Sequence[Report]) -> list[News]:
+    """Write reports down, however many, in few statements. Returns those that are news, in their order.
+
+    Old ones, and those of a worker that we do not know or that works for another session, are not.
+    """
+    known: dict[str, Worker] = {}
+    for page in _pages(report.instance_id for report in reports):
+        known |= {row.instance_id: _worker(row) for row in tx.rows(_WORKERS_LOCKED, {"instances": page})}
+    told: list[News] = []
+    for report in reports:
+        worker = known.get(report.instance_id)
+        if worker is None or worker.session != report.session or report.sequence <= worker.sequence:
+            continue
+        known[report.instance_id] = after = _after(worker, report, tx.now)
+        told.append(News(report=report, worker=after, is_first=worker.ready_at is None))
+    for with_result in (False, True):
+        ids = {one.report.instance_id for one in told if (one.report.kind == "result") is with_result}
+        if ids:
+            tx.execute(_SET, [_heard(known[name], with_result=with_result) for name in sorted(ids)])
+    return told
+
+
+def _after(worker: Worker, report: Report, now: datetime) -> Worker:
+    is_result = report.kind == "result" and _is_first(worker, report)
+    return replace(
+        worker,
+        sequence=report.sequence,
+        heard_at=now,
+        user_id=report.user_id,
+        ready_at=worker.ready_at or now,
+        report=report.to_dict() if is_result else worker.report,
+    )
+
+
+def _heard(worker: Worker, *, with_result: bool) -> dict[str, Any]:
+    names = ("sequence", "heard_at", "user_id", "ready_at", *(["report"] if with_result else []))
+    return {"of_instance": worker.instance_id, **{name: getattr(worker, name) for name in names}}
 
 
 def _is_first(known: Worker, report: Report) -> bool:
@@ -157,12 +214,27 @@ def learn_result(tx: Transaction, report: Report) -> None:
         tx.execute(_SET, {"of_instance": report.instance_id, "report": report.to_dict(), "heard_at": tx.now})
 
 
-def places(tx: Transaction) -> list[tuple[str, str, str | None, Sequence[str]]]:
-    """Group live workers by account, Region and the role that deployed them, with their instance ids."""
-    found: dict[tuple[str, str, str | None], list[str]] = {}
-    for worker in alive(tx):
-        found.setdefault((worker.account, worker.region, worker.role), []).append(worker.instance_id)
-    return [(*place, ids) for place, ids in found.items()]
+def places(tx: Transaction, most: int = 1000) -> list[tuple[str, str, str | None, Sequence[str]]]:
+    """Group live workers by account, Region and the role that deployed them, with ids of `most` of them each.
+
+    Where there are more, others are named each time: whoever looks again and again sees all of them.
+    """
+    table = schema.workers
+    place = (table.c.account, table.c.region, table.c.role)
+    found: list[tuple[str, str, str | None, Sequence[str]]] = []
+    for row in tx.rows(sa.select(*place).where(schema.ALIVE).distinct().order_by(*place)):
+        query = sa.select(table.c.instance_id).where(
+            schema.ALIVE, table.c.account == row.account, table.c.region == row.region, table.c.role == row.role
+        )
+        # AWS's ids are random, so beginning at a random one is a fair draw.
+        begin = f"i-{secrets.token_hex(8)}"
+        in_order = query.order_by(table.c.instance_id)
+        ids = [one.instance_id for one in tx.rows(in_order.where(table.c.instance_id >= begin).limit(most))]
+        if len(ids) < most:
+            rest = in_order.where(table.c.instance_id < begin).limit(most - len(ids))
+            ids = [one.instance_id for one in tx.rows(rest)] + ids
+        found.append((row.account, row.region, row.role, ids))
+    return found
 
 
 def _worker(row: sa.Row[Any]) -> Worker:

@@ -127,12 +127,12 @@ def _wait(services: Services, view: View, worker: workers.Worker, user_id: str) 
     until = _look_at(services, view, worker)
     if now >= until:
         if not hearing.has_heard(services.ledger, until):
-            return Park("result", now + hearing.LOOK_AGAIN, status=ResourceStatus.RUNNING)
+            return Park(heartbeats.RESULT, now + hearing.LOOK_AGAIN, status=ResourceStatus.RUNNING)
         return Failed(
             f"worker {worker.instance_id} was not heard of for {deadlines.heartbeat}",
             f"See its console output. {_AGAIN}",
         )
-    return Park("result", until, status=ResourceStatus.RUNNING)
+    return Park(heartbeats.RESULT, until, status=ResourceStatus.RUNNING)
 
 
 def _stop(services: Services, view: View, worker: workers.Worker, user_id: str) -> Outcome:
@@ -146,4 +146,4 @@ def _stop(services: Services, view: View, worker: workers.Worker, user_id: str) 
     until = asked + services.install.deadlines.stop
     if worker.state in GONE or services.clock.now() >= until:
         return Stopped()
-    return Park("result", until)
+    return Park(heartbeats.RESULT, until)

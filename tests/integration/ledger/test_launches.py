@@ -282,7 +282,7 @@ def test_reports_are_news_once_and_in_order(ledger: Ledger, launched: str, clock
 
     def heard(sequence: int, session: str = launched) -> bool:
         with ledger.write() as tx:
-            return workers.heard(tx, report(session, sequence)) is not None
+            return bool(workers.hear(tx, [report(session, sequence)]))
 
     assert [heard(2), heard(2), heard(1), heard(3), heard(9, "s-other")] == [True, False, False, True, False]
     with ledger.read() as tx:
@@ -298,8 +298,7 @@ def test_the_first_result_stays(ledger: Ledger, launched: str) -> None:
     later = report(launched, 2, "result", result=JobResult(outcome="failed"))
 
     with ledger.write() as tx:
-        workers.heard(tx, first)
-        workers.heard(tx, later)
+        workers.hear(tx, [first, later])
         workers.learn_result(tx, later)
         worker = workers.get(tx, "i-0")
 
