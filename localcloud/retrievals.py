@@ -61,7 +61,7 @@ def install(clock: Callable[[], float] = time.time) -> None:
     from moto.s3.models import FakeKey
 
     ET.register_namespace("", _XML.strip("{}"))
-    said = FakeKey.response_dict.fget
+    said = FakeKey.__dict__["response_dict"].fget
 
     def response_dict(self: Any) -> dict[str, Any]:
         headers: dict[str, Any] = said(self)
