@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ class Dispatch:
 
 
 @pytest.fixture
+def pool() -> Iterator[Executor]:
+    """The receivers."""
+    with ThreadPoolExecutor(listener.RECEIVERS) as made:
+        yield made
+
+
+@pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
     """Services with a ledger of their own."""
 
@@ -78,43 +86,54 @@ def services(tmp_path: Path) -> Iterator[Services]:
     made.ledger.close()
 
 
-def test_reports_are_taken_and_then_acknowledged(services: Services) -> None:
+def test_reports_are_taken_and_then_acknowledged(services: Services, pool: Executor) -> None:
     """One long poll; fewer than ten are all there are."""
     queue = Queue([report(1), report(2)])
 
-    assert listener.take_batch(services, queue) == 2
+    assert listener.take_batch(services, queue, pool) == 2
 
     assert queue.acknowledged == ["handle-1", "handle-2"]
     assert queue.waits == [listener.LONG_POLL]
 
 
-def test_a_full_answer_is_followed_by_more_without_waiting(services: Services) -> None:
-    """A fleet that becomes ready at once is one transaction, up to a hundred."""
-    tens = [[report(10 * number + one) for one in range(10)] for number in range(12)]
+def test_a_full_answer_is_followed_by_more_without_waiting(services: Services, pool: Executor) -> None:
+    """A fleet that becomes ready at once is one transaction, up to some hundreds, asked for by several at once."""
+    tens = [[report(10 * number + one) for one in range(10)] for number in range(listener.BATCH // 10 + 2)]
     queue = Queue(*tens)
 
-    assert listener.take_batch(services, queue) == listener.BATCH
+    assert listener.take_batch(services, queue, pool) == listener.BATCH
 
-    assert queue.waits == [listener.LONG_POLL] + [0] * 9
-    assert len(queue.acknowledged) == listener.BATCH
+    assert queue.waits == [listener.LONG_POLL] + [0] * (listener.BATCH // 10 - 1)
+    assert sorted(queue.acknowledged) == sorted(f"handle-{number}" for number in range(listener.BATCH))
 
 
-def test_no_reports_are_no_transaction(services: Services) -> None:
+def test_what_one_receiver_has_in_hand_is_taken_when_another_one_fails(services: Services, pool: Executor) -> None:
+    """Nothing is called heard then: there may be more."""
+    tens = [[report(10 * number + one) for one in range(10)] for number in range(3)]
+    queue = Queue(*tens, Throttled("slow down"), [report(77)])
+
+    assert listener.take_batch(services, queue, pool) == 31
+
+    assert len(queue.acknowledged) == 31
+    assert heard(services) is None
+
+
+def test_no_reports_are_no_transaction(services: Services, pool: Executor) -> None:
     """The ledger is left alone while nothing is said."""
     services.ledger.close()
 
-    assert listener.take_batch(services, Queue([])) == 0
+    assert listener.take_batch(services, Queue([]), pool) == 0
 
 
 def test_a_ledger_that_is_away_leaves_everything_unacknowledged(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+    services: Services, pool: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reports come back by themselves."""
     monkeypatch.setattr(listener, "take", failing(LedgerUnavailable("away")))
     queue = Queue([report(1)])
 
     with pytest.raises(LedgerUnavailable):
-        listener.take_batch(services, queue)
+        listener.take_batch(services, queue, pool)
 
     assert queue.acknowledged == []
 
@@ -129,7 +148,7 @@ def failing(error: Exception) -> Callable[..., None]:
 
 
 def test_a_report_that_our_own_code_fails_at_does_not_hold_up_the_others(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+    services: Services, pool: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It alone stays unacknowledged; the failure is told, not hidden."""
     real = listener.take
@@ -143,7 +162,7 @@ def test_a_report_that_our_own_code_fails_at_does_not_hold_up_the_others(
     queue = Queue([report(1), report(2), report(3)])
 
     with pytest.raises(listener.NotTaken, match="1 of 3"):
-        listener.take_batch(services, queue)
+        listener.take_batch(services, queue, pool)
 
     assert queue.acknowledged == ["handle-1", "handle-3"]
 
@@ -173,22 +192,22 @@ def heard(services: Services) -> datetime | None:
 
 
 @pytest.mark.parametrize("batch", [[], [report(1)]], ids=["nothing", "one"])
-def test_an_empty_queue_is_written_down(services: Services, batch: list[ReceivedReport]) -> None:
+def test_an_empty_queue_is_written_down(services: Services, pool: Executor, batch: list[ReceivedReport]) -> None:
     """Whoever decides that a worker is silent has to know that somebody listened."""
     assert heard(services) is None
 
-    listener.take_batch(services, Queue(batch))
+    listener.take_batch(services, Queue(batch), pool)
 
     until = heard(services)
     assert until is not None
-    listener.take_batch(services, Queue([]))
+    listener.take_batch(services, Queue([]), pool)
     assert heard(services) == until, "often enough is enough"
 
 
-def test_a_queue_that_holds_more_is_not_called_empty(services: Services) -> None:
+def test_a_queue_that_holds_more_is_not_called_empty(services: Services, pool: Executor) -> None:
     """A full batch says nothing about what comes after it."""
-    full = [[report(10 * number + one) for one in range(10)] for number in range(10)]
+    full = [[report(10 * number + one) for one in range(10)] for number in range(listener.BATCH // 10)]
 
-    listener.take_batch(services, Queue(*full))
+    listener.take_batch(services, Queue(*full), pool)
 
     assert heard(services) is None
