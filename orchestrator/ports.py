@@ -137,7 +137,10 @@ class LaunchCall:
 
 @dataclass(frozen=True, kw_only=True)
 class NewVolume:
-    """A volume to make from a completed snapshot; equal calls with equal `token` make one volume."""
+    """A volume to make from a completed snapshot; equal calls with equal `token` make one volume.
+
+    `initialization_rate` has EC2 fetch its blocks ahead, in MiB/s; None: each at its first use.
+    """
 
     token: str
     snapshot_id: str
@@ -146,6 +149,7 @@ class NewVolume:
     size_gib: int
     iops: int | None = None
     throughput: int | None = None
+    initialization_rate: int | None = None
     encrypted: bool = False
     kms_key: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

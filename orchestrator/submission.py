@@ -170,17 +170,22 @@ def _resources(
             _of_row(tx, row.row(one.id), mode, one.id, field)
     for number, selector in enumerate(request.select):
         with _gathered(problems):
-            if row.source_is_point:
+            if row.source_is_point and not _is_drill(request):
                 raise Refused(
                     f"{row.name} works on restore points, which have no tags to select by",
                     field=f"select[{number}]",
-                    remedy="Name restore points in resources",
+                    remedy="Name restore points in resources; only a drill of ec2-restore-volume selects by tags",
                 )
             _selected(tx, selector, f"select[{number}]")
     for number, exclusion in enumerate(request.exclude):
         with _gathered(problems):
             _excluded(tx, request, exclusion, f"exclude[{number}]")
     return wanted
+
+
+def _is_drill(request: SessionRequest) -> bool:
+    """Whether a request is a drill; options that cannot be read are told by whoever reads them."""
+    return request.operation == "ec2-restore-volume" and request.options.get("drill") is True
 
 
 def _of_row(tx: Transaction, row: Row, mode: DeploymentMode, resource: str, field: str) -> None:

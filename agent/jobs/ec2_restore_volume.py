@@ -9,33 +9,30 @@ are not written.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
 
-import numpy as np
 import zstandard
 
 from agent.crew import Crew, Queue
 from agent.ebs import BLOCK, Ebs
 from agent.jobs.context import JobContext, JobFailed
+from agent.jobs.digests import Digests
 from agent.jobs.failures import translated
 from agent.jobs.opening import Means, Tally
+from agent.jobs.reading_back import read_back
 from agent.memory import share_heaps
 from agent.protocol import JobResult, RestoreVolume, RestoreVolumeJob
 from agent.repository.head import Head, Volume
 from agent.repository.layout import Chain
-from agent.repository.pack import BLOCK_ID
 from agent.repository.reader import LoadedPack, Wanted, by_pack, load_wanted
 from agent.repository.repository import Repository
-from agent.repository.scratch import Scratch
 
 FETCHERS: Final = 4
 #: Blocks that a putter takes at a time, and how many such portions wait; they keep their packs in memory.
 _PORTION: Final = 8
 _WAITING: Final = 16
-_SCAN: Final = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -43,34 +40,6 @@ class _Portion:
     pack: LoadedPack
     wanted: Wanted
     start: int
-
-
-class _Digests:
-    """The ids of all written blocks by index, in a sparse scratch file: memory does not grow with the volume."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._file = Scratch()
-        self.count = 0
-        self._lock = Lock()
-
-    def note(self, index: int, block_id: bytes) -> None:
-        """Note that a block was written."""
-        self._file.write(index * BLOCK_ID, block_id)
-        with self._lock:
-            self.count += 1
-
-    def linear(self) -> bytes | None:
-        """Return the SHA-256 over the ids in index order, or None when there are none."""
-        if not self.count:
-            return None
-        total = hashlib.sha256()
-        place = 0
-        while chunk := self._file.read(place, _SCAN):
-            place += len(chunk)
-            rows = np.frombuffer(chunk, dtype=np.uint8).reshape(-1, BLOCK_ID)
-            total.update(rows[rows.any(axis=1)].tobytes())
-        return total.digest()
 
 
 @dataclass
@@ -84,7 +53,7 @@ class _Run:
     crew: Crew
     ebs: Ebs
     tally: Tally
-    digests: _Digests
+    digests: Digests
     packs: Queue[Wanted]
     portions: Queue[_Portion]
     _lock: Lock = field(default_factory=Lock)
@@ -134,9 +103,10 @@ def run(context: JobContext, job: RestoreVolumeJob, means: Means | None = None) 
         chain = Chain(account=job.source.account, region=job.source.region, resource=job.source.id)
         head = repository.point(chain, job.restore_point)
         pairs = [(_volume(head, target), target) for target in job.volumes]
-        tally = Tally(context.progress, sum(volume.blocks for volume, _ in pairs) * BLOCK)
+        rounds = 2 if job.read_back else 1
+        tally = Tally(context.progress, sum(volume.blocks for volume, _ in pairs) * BLOCK * rounds)
         ebs = means.blocks(context, job.data, threads=means.threads, pause=crew.pause)
-        done = []
+        done, works = [], []
         for volume, target in pairs:
             crew.check()
             work = _Run(
@@ -147,11 +117,13 @@ def run(context: JobContext, job: RestoreVolumeJob, means: Means | None = None) 
                 crew=crew,
                 ebs=ebs,
                 tally=tally,
-                digests=_Digests(),
+                digests=Digests(),
                 packs=crew.queue(FETCHERS),
                 portions=crew.queue(_WAITING),
             )
             done.append(_restore(work, means.threads))
+            works.append(work)
+        compared = sum(_compare(work, means.threads) for work in works) if job.read_back else None
         ebs.close()
     return JobResult(
         outcome="success",
@@ -159,6 +131,7 @@ def run(context: JobContext, job: RestoreVolumeJob, means: Means | None = None) 
             "restorePoint": job.restore_point,
             "volumes": done,
             "bytesWritten": sum(one["blocksWritten"] for one in done) * BLOCK,
+            **({} if compared is None else {"blocksCompared": compared}),
         },
     )
 
@@ -195,3 +168,14 @@ def _restore(work: _Run, putters: int) -> dict[str, Any]:
 
     crew.start(1, complete, name="complete").wait()
     return {"volumeId": target.volume_id, "snapshotId": target.snapshot_id, "blocksWritten": digests.count}
+
+
+def _compare(work: _Run, readers: int) -> int:
+    """Read a completed snapshot back. Returns how many blocks it has; raises `JobFailed` at the first that differs."""
+    wrong = read_back(work.crew, work.ebs, work.target.snapshot_id, work.digests, work.tally, readers)
+    if wrong is not None:
+        raise JobFailed(
+            f"volume {work.volume.volume_id} does not come back as it was saved: in {work.target.snapshot_id} {wrong}",
+            "Run a health check of the restore point, and tell AWS when it finds nothing",
+        )
+    return work.digests.count

@@ -25,7 +25,8 @@ class JobResult(Message):
 
     `detail` is the job's own figures. For `ec2-backup`: `restorePoint`, `kind` (`full` or `incremental`), `volumes`
     (per volume `volumeId`, `sizeBytes`, `blocks`), `blocksRead`, `blocksStored`, `bytesRead`, `bytesStored`. For
-    `ec2-restore-volume`: `restorePoint`, `volumes` (`volumeId`, `snapshotId`, `blocksWritten`), `bytesWritten`.
+    `ec2-restore-volume`: `restorePoint`, `volumes` (`volumeId`, `snapshotId`, `blocksWritten`), `bytesWritten`, and
+    `blocksCompared` when they were read back.
     """
 
     outcome: Outcome

@@ -21,7 +21,8 @@ class RestoreVolume(Message):
 class RestoreVolumeJob(Message):
     """Job `ec2-restore-volume`: fill pending snapshots with the blocks of a restore point and complete them.
 
-    `source` is the instance that the restore point was made of; the control plane makes volumes of the snapshots.
+    `source` is the instance that the restore point was made of; the control plane makes volumes of the snapshots. With
+    `read_back` every block of the completed snapshots is read again and compared.
     """
 
     repository: RepositoryRef
@@ -29,3 +30,4 @@ class RestoreVolumeJob(Message):
     source: ResourceRef
     restore_point: str
     volumes: tuple[RestoreVolume, ...]
+    read_back: bool = False

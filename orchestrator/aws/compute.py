@@ -10,7 +10,8 @@ from orchestrator import tags as names
 from orchestrator.aws import machine, views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
-from orchestrator.errors import AccessDenied, Missing, Throttled, WrongRequest
+from orchestrator.aws.pacing import paced
+from orchestrator.errors import AccessDenied, Missing, WrongRequest
 from orchestrator.model.plan import Access
 from orchestrator.ports import InstanceView, LaunchCall, Limiter, NewVolume, SnapshotView, Tags, VolumeView
 
@@ -40,18 +41,8 @@ class AwsCompute:
 
     @contextmanager
     def _paced(self, api: str, doing: str, *, resources: int = 0) -> Iterator[None]:
-        """As `translated`, within AWS's rate for the API. Raises `Throttled` without a call when it is used up."""
-        account, region, limiter = self._access.account, self._access.region, self._limiter
-        if limiter is not None and (wait := limiter.take(account, region, api, resources=resources)):
-            seconds = max(1, round(wait.total_seconds()))
-            raise Throttled(f"{doing}: the account's rate of {api} is used up for {seconds} s", code="RateUsedUp")
-        try:
-            with translated(doing):
-                yield
-        except Throttled:
-            if limiter is not None:
-                limiter.throttled(account, region, api)
-            raise
+        with paced(self._limiter, self._access, api, doing, resources=resources):
+            yield
 
     def instances(self, ids: Sequence[str]) -> dict[str, InstanceView]:
         """See the port."""
@@ -237,6 +228,8 @@ class AwsCompute:
             options["Iops"] = volume.iops
         if volume.type == "gp3" and volume.throughput:
             options["Throughput"] = volume.throughput
+        if volume.initialization_rate is not None:
+            options["VolumeInitializationRate"] = volume.initialization_rate
         if volume.encrypted:
             options["Encrypted"] = True
             if volume.kms_key:

@@ -182,6 +182,27 @@ def _of_resource(account: str, region: str, resource_id: str) -> sa.Select[Any]:
     )
 
 
+def newest_good(
+    tx: Transaction, account: str, region: str, resources: Sequence[str], *, repository: str
+) -> dict[str, RestorePoint]:
+    """Return each resource's newest complete restore point in a repository; resources without one are left out."""
+    table, found = schema.restore_points, {}
+    for start in range(0, len(resources), _PAGE):
+        rows = tx.rows(
+            sa.select(table)
+            .where(
+                table.c.account == account,
+                table.c.region == region,
+                table.c.repository == repository,
+                table.c.status == "complete",
+                table.c.resource_id.in_(resources[start : start + _PAGE]),
+            )
+            .order_by(table.c.created_at, table.c.id)
+        )
+        found |= {row.resource_id: _point(row) for row in rows}
+    return found
+
+
 def recent(tx: Transaction, limit: int = 100) -> list[RestorePoint]:
     """List restore points, the newest first."""
     table = schema.restore_points

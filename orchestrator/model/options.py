@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from orchestrator.model.request import KeyArn, Strict
+from orchestrator.model.request import KeyArn, Strict, Undertaking
 
 VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-[0-9a-f]{8,17}$")]
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-[0-9a-f]{8,17}$")]
@@ -76,6 +76,12 @@ class RestoreVolumeOptions(RestoreOptions):
         if self.attach_to is not None and self.drill:
             raise ValueError("a drill attaches nothing: leave attachTo out, or drill")
         return self
+
+
+def drill_of(request: Undertaking) -> RestoreVolumeOptions:
+    """Return what a request says of a drill; of another operation than the restore of volumes: none."""
+    is_restore = request.operation == "ec2-restore-volume"
+    return RestoreVolumeOptions.model_validate(request.options) if is_restore else RestoreVolumeOptions()
 
 
 class RestoreInstanceOptions(RestoreOptions):

@@ -10,6 +10,6 @@ from orchestrator.planning.deciding import covering, decide, outranked_by
 from orchestrator.planning.group import Group, grouped
 from orchestrator.planning.knowing import claims, context
 from orchestrator.planning.reading import read
-from orchestrator.planning.selecting import select
+from orchestrator.planning.selecting import drawn, select
 
-__all__ = ["Group", "claims", "context", "covering", "decide", "grouped", "outranked_by", "read", "select"]
+__all__ = ["Group", "claims", "context", "covering", "decide", "drawn", "grouped", "outranked_by", "read", "select"]

@@ -1,12 +1,18 @@
-"""Which resources the request's selectors find."""
+"""Which resources the request's selectors find.
+
+A drill selects instances and means their newest good restore points.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from orchestrator import planner
+from orchestrator.ledger import points
 from orchestrator.ledger.sessions import Wanted
 from orchestrator.model.catalogue import Source
+from orchestrator.model.options import drill_of
 from orchestrator.model.plan import Access
 from orchestrator.model.request import TagSelector
 from orchestrator.planner.selection import exclusions
@@ -24,7 +30,23 @@ def select(services: Services, known: planner.Context, selector: TagSelector) ->
     for one in exclusions(known, access.account, access.region) if found else ():
         for name in [one.id] if one.id is not None else find(one.tags):
             found.pop(str(name), None)
-    return [Wanted(account=access.account, region=access.region, resource_id=one) for one in found]
+    names: Iterable[str] = found
+    if known.operation.source_is_point:
+        with services.ledger.read() as tx:
+            good = points.newest_good(
+                tx, access.account, access.region, list(found), repository=known.repository().name
+            )
+        names = [good[one].id for one in found if one in good]
+    return [Wanted(account=access.account, region=access.region, resource_id=one) for one in names]
+
+
+def drawn(known: planner.Context, wanted: Sequence[Wanted], lot: str) -> list[Wanted]:
+    """Return as many of what was selected as the request's sample says, drawn by `lot`; all when it says nothing."""
+    sample = drill_of(known.request).sample
+    if sample is None or sample >= len(wanted):
+        return list(wanted)
+    ordered = sorted(wanted, key=lambda one: (one.account, one.region, one.resource_id))
+    return random.Random(lot).sample(ordered, sample)  # noqa: S311 - a sample, no secret
 
 
 def _finder(services: Services, known: planner.Context, access: Access) -> Callable[[Mapping[str, str]], list[str]]:

@@ -51,16 +51,17 @@ def forecast(services: Services, document: Any, *, policy: str | None = None) ->
 
 def _selected(services: Services, known: planner.Context, found: Forecast, wanted: list[Wanted]) -> list[Wanted]:
     """Return the resources of the request, those that it selects by tags included, each once."""
-    resources = dict.fromkeys(wanted)
+    selected: list[Wanted] = []
     for selector in spread(known):
         try:
-            resources |= dict.fromkeys(planning.select(services, known, selector))
+            selected += planning.select(services, known, selector)
         except (Refused, CloudError) as error:
             shown = ",".join(f"{key}={value}" for key, value in sorted(selector.tags.items()))
             account = known.known_account(selector.account)
             named = Wanted(account=account, region=selector.region, resource_id=f"tags:{shown}")
             found.resources.append(_refused(named, Finding.of(error)))
-    return list(resources)
+    # Which ones a sample holds is drawn by each session anew; how many is not.
+    return list(dict.fromkeys([*wanted, *planning.drawn(known, selected, lot="")]))
 
 
 def _group(services: Services, known: planner.Context, members: list[Wanted]) -> list[ResourceForecast]:

@@ -55,6 +55,7 @@ def _is_worth_a_retry(held: Claim, error: Exception) -> bool:
 
 def _select(services: Services, held: Claim, context: planner.Context) -> None:
     """Put the resources that `select` finds by their tags into the session."""
+    found: list[sessions.Wanted] = []
     for selector in spread(context):
         try:
             wanted = planning.select(services, context, selector)
@@ -63,10 +64,18 @@ def _select(services: Services, held: Claim, context: planner.Context) -> None:
                 raise
             _fail_selection(services, held, context.known_account(selector.account)[:12], selector, error)
             continue
-        if wanted:
-            with services.ledger.write() as tx:
-                work.hold(tx, held)
-                sessions.add_resources(tx, held.key.session, wanted)
+        if context.operation.source_is_point:
+            found += wanted
+        else:
+            _add(services, held, wanted)
+    _add(services, held, planning.drawn(context, found, held.key.session))
+
+
+def _add(services: Services, held: Claim, wanted: Sequence[sessions.Wanted]) -> None:
+    if wanted:
+        with services.ledger.write() as tx:
+            work.hold(tx, held)
+            sessions.add_resources(tx, held.key.session, wanted)
 
 
 def _fail_selection(

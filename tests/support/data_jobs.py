@@ -95,7 +95,7 @@ class Bench:
         )
         return ec2_backup.run(self.context(), job, self.means())
 
-    def restore(self, point: str, *volumes: RestoreVolume) -> JobResult:
+    def restore(self, point: str, *volumes: RestoreVolume, read_back: bool = False) -> JobResult:
         """Do a restore job."""
         job = RestoreVolumeJob(
             repository=REPOSITORY,
@@ -103,6 +103,7 @@ class Bench:
             source=RESOURCE,
             restore_point=point,
             volumes=volumes,
+            read_back=read_back,
         )
         return ec2_restore_volume.run(self.context(), job, self.means())
 

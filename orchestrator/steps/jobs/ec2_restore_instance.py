@@ -194,4 +194,6 @@ def _volumes(view: View, seen: MachineView, result: JobResult) -> list[dict[str,
     ]
 
 
-JOB = Job(name="ec2-restore-volume", prepare=empty_snapshots.prepare, order=filled.order, finish=finish)
+JOB = Job(
+    name="ec2-restore-volume", prepare=empty_snapshots.prepare, order=filled.order, finish=finish, rights=filled.RIGHTS
+)

@@ -31,8 +31,10 @@ def finish(services: Services, view: View, result: JobResult) -> Outcome:
         return filled.wait(services, view, "volume", set(volumes.values()) - set(seen))
     odd = _attach(compute, view, volumes)
     written = int(result.detail.get("bytesWritten", 0))
+    details = view.plan.details
     detail = {
         **result.detail,
+        **({"drill": True} if details.get("drill") else {}),
         "volumes": [{**one, "newVolumeId": volumes.get(one["volumeId"])} for one in result.detail.get("volumes", [])],
     }
     outcome = outcome_of(result, detail, max(written, view.resource.done))
@@ -40,7 +42,8 @@ def finish(services: Services, view: View, result: JobResult) -> Outcome:
         outcome |= {"outcome": "warning", "reason": odd[0][:2000], "remedy": odd[1][:2000]}
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
-        for one in view.plan.volumes:
+        # What a drill has made has proved itself, and goes.
+        for one in () if details.get("drill") else view.plan.volumes:
             things.keep(tx, view.session.id, "volume", _token(view, one))
         sessions.remember(tx, view.held.key, **outcome)
     return Done()
@@ -94,6 +97,7 @@ def _volume(services: Services, view: View, compute: Compute, source: SourceVolu
             # Figures of another type may be out of this one's bounds; types that need one get the least.
             iops=source.iops if is_same else (_LEAST_IOPS if kind in ("io1", "io2") else None),
             throughput=source.throughput if is_same else None,
+            initialization_rate=details.get("volumeInitializationRate"),
             encrypted=source.encrypted or "kmsKey" in details,
             kms_key=details.get("kmsKey") or view.own_key(source.kms_key),
             tags={**filled.own_tags(source.attributes), **view.tags(services.install.id)},
@@ -114,4 +118,6 @@ def _zone(view: View) -> str:
     return view.worker.availability_zone
 
 
-JOB = Job(name="ec2-restore-volume", prepare=empty_snapshots.prepare, order=filled.order, finish=finish)
+JOB = Job(
+    name="ec2-restore-volume", prepare=empty_snapshots.prepare, order=filled.order, finish=finish, rights=filled.RIGHTS
+)

@@ -10,11 +10,14 @@ from agent.protocol import DataAccess, ResourceRef, RestoreVolume, RestoreVolume
 from orchestrator.model.plan import SourceVolume
 from orchestrator.model.work import Failed, Outcome, Park
 from orchestrator.planner import GIB
+from orchestrator.policies import Use
 from orchestrator.ports import Compute
 from orchestrator.services import Services
-from orchestrator.steps.jobs.kind import repository_ref
+from orchestrator.steps.jobs.kind import Rights, repository_ref
 from orchestrator.steps.view import View, remember
 
+#: A restore writes nothing into the repository.
+RIGHTS = Rights(use=Use.READ)
 _LOOK_AGAIN = timedelta(seconds=30)
 #: AWS takes 50 tags; ours need four, and one may be a name that was asked for.
 _MOST_TAGS = 45
@@ -38,6 +41,7 @@ def order(services: Services, view: View) -> RestoreVolumeJob:
             )
             for volume in view.plan.volumes
         ),
+        read_back=bool(details.get("drill")),
     )
 
 

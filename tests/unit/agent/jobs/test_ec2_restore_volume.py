@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from threading import Event
 
 import pytest
@@ -11,8 +12,8 @@ from support.repositories import CHAIN, flip
 from zstandard import ZstdDecompressor
 
 from agent.crew import Crew
-from agent.ebs import BLOCK
-from agent.ebs_errors import NotFound
+from agent.ebs import BLOCK, Page
+from agent.ebs_errors import NotFound, Permanent
 from agent.jobs.context import JobFailed, JobStopped
 from agent.protocol import RestoreVolume
 from agent.repository.forward import Place, encode_forwards
@@ -177,3 +178,47 @@ def test_a_stop_ends_the_restore(bench: Bench) -> None:
     with pytest.raises(JobStopped):
         bench.restore("rp-1", target())
     assert bench.ebs.completed == {}
+
+
+def test_what_was_restored_is_read_back_and_compared(bench: Bench) -> None:
+    """Every block once; progress counts the second round as well."""
+    result = bench.restore("rp-1", target("vol-1", "snap-a"), target("vol-2", "snap-b"), read_back=True)
+
+    assert result.detail["blocksCompared"] == 41
+    assert sorted(bench.ebs.read_blocks[-41:]) == sorted([*(("snap-a", index) for index in range(40)), ("snap-b", 7)])
+    assert bench.progress[-1] == (82 * BLOCK, 82 * BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"), [(False, r"block 5 \(offset 2621440\) differs"), (True, "1 of 40 blocks are")]
+)
+def test_a_block_that_comes_back_differently_is_named(bench: Bench, said: str, *, lost: bool) -> None:
+    """Whether it is another one or none at all."""
+    complete = bench.ebs.complete
+
+    def spoil(snapshot: str, blocks: int, linear: bytes | None) -> str:
+        status = complete(snapshot, blocks, linear)
+        held = bench.ebs.snapshots[snapshot]
+        held[5] = block("text", 99)
+        if lost:
+            del held[5]
+        return status
+
+    bench.ebs.complete = spoil  # type: ignore[method-assign]  # what AWS would do to us
+
+    with pytest.raises(JobFailed, match=said):
+        bench.restore("rp-1", target(), read_back=True)
+
+
+def test_a_snapshot_that_cannot_be_read_yet_is_waited_for(bench: Bench) -> None:
+    """It is pending for a while after it was completed."""
+    blocks, refused = bench.ebs.blocks, iter([True, False])
+
+    def later(snapshot: str, start: int = 0) -> Iterator[Page]:
+        if next(refused, False):
+            raise Permanent("pending", code="ValidationException", reason="INVALID_SNAPSHOT_ID")
+        yield from blocks(snapshot, start)
+
+    bench.ebs.blocks = later  # type: ignore[method-assign]  # as above
+
+    assert bench.restore("rp-1", target(), read_back=True).detail["blocksCompared"] == 40
