@@ -126,6 +126,7 @@ def _point(repository: str, head: Head) -> RestorePoint:
             "configuration": dict(head.configuration),
             "consistency": head.consistency,
             "figures": dict(head.figures),
+            "snapshots": {one.volume_id: one.snapshot_id for one in head.volumes},
         },
     )
 

@@ -46,6 +46,7 @@ def plan_backup(
         details={
             "configuration": dict(instance.configuration),
             "excludeVolumes": sorted(volume.volume_id for volume in excluded if volume.device != root),
+            "full": options.full,
             "excludeBoot": any(volume.device == root for volume in excluded),
         },
     )

@@ -34,6 +34,15 @@ def _blocks(install: str, *, session: str | None = None) -> list[Document]:
     ]
 
 
+def _bases(install: str) -> Document:
+    """Return the right to ask what has changed since an earlier backup, whose blocks themselves stay closed."""
+    condition = {
+        "StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install},
+        "StringLike": {f"aws:ResourceTag/{tags.POINT}": "rp-*"},
+    }
+    return allow("Bases", ["ebs:ListChangedBlocks"], [SNAPSHOTS], condition)
+
+
 def temporary_role(
     *,
     install: str,
@@ -45,11 +54,12 @@ def temporary_role(
     use: Use = Use.WRITE,
     archive: Place | None = None,
     has_blocks: bool = True,
+    compares: bool = False,
 ) -> Document:
     """Policy of a session's temporary role.
 
-    Its own orders, the report queue, blocks of this session's snapshots in its own account (`has_blocks`), the
-    repository when it is in the same account for what the session does in it, the archive repository to write to, and
+    Its own orders, the report queue, blocks of this session's snapshots in its own account (`has_blocks`), the right to
+    ask what has changed since an earlier backup's (`compares`), the repository when it is in the same account for what the session does in it, the archive repository to write to, and
     exactly the data and repository `roles` of the session.
     """
     return checked(
@@ -57,6 +67,7 @@ def temporary_role(
             *own_orders(control_bucket),
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *(_blocks(install, session=session) if has_blocks else []),
+            _bases(install) if compares else None,
             *(repository_statements(*repository, use=use) if repository is not None else []),
             *(repository_statements(*archive, label="Archive") if archive is not None else []),
             allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,

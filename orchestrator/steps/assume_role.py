@@ -234,6 +234,7 @@ def _policy(services: Services, view: View, role: TemporaryRole, others: list[se
         use=rights.use,
         archive=None if archive is None else (archive.netloc, archive.path.lstrip("/"), kept.key.kms),
         has_blocks=rights.has_blocks,
+        compares=rights.compares,
     )
 
 

@@ -6,32 +6,58 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ulid import ULID
-
 from agent.protocol import BackupJob, BackupVolume, DataAccess, JobResult, ResourceRef, format_time
+from orchestrator.errors import Permanent
 from orchestrator.ledger import journal, points, sessions, work, workers
 from orchestrator.model.work import Done, Outcome, WorkKey
 from orchestrator.planner import GIB
 from orchestrator.services import Services
-from orchestrator.steps.jobs import snapshots
-from orchestrator.steps.jobs.kind import Job, outcome, repository_ref
+from orchestrator.steps.jobs import bases, snapshots
+from orchestrator.steps.jobs.kind import Job, Rights, outcome, repository_ref
 from orchestrator.steps.view import View, remember
+
+
+def prepare(services: Services, view: View) -> Outcome | None:
+    """Have the snapshots taken and the instance's user data read. Returns None when the worker can begin."""
+    if (answer := snapshots.prepare(services, view)) is not None:
+        return answer
+    _read_user_data(services, view)
+    return None
+
+
+def _read_user_data(services: Services, view: View) -> None:
+    """Read the user data, once: it belongs to the instance, and planning reads many instances in few calls."""
+    if "userData" in view.resource.state:
+        return
+    compute, refused = services.cloud.compute(view.plan.operation), None
+    try:
+        found = compute.user_data(view.resource.resource_id)
+    except Permanent as error:
+        found, refused = None, error.reason
+    with services.ledger.write() as tx:
+        remember(tx, view, userData=found)
+        if refused is not None:
+            said = f"the user data of {view.resource.resource_id} is not recorded: {refused}"
+            journal.write(tx, view.session.id, said, ordinal=view.held.key.ordinal, level="warning")
+
+
+def _configuration(view: View) -> dict[str, Any]:
+    """Return the instance as it is recorded (`orchestrator.aws.machine`)."""
+    found = dict(view.plan.details.get("configuration", {}))
+    if (given := view.resource.state.get("userData")) is not None:
+        found["userData"] = given
+    return found
 
 
 def order(services: Services, view: View) -> BackupJob:
     """Return the job: write one restore point of the instance."""
-    state = view.resource.state
-    point = state.get("restorePoint")
-    if point is None:
-        point = f"rp-{ULID()}"
-        with services.ledger.write() as tx:
-            remember(tx, view, restorePoint=point)
-    place = view.plan.operation
+    base = bases.decide(services, view)
+    state, place = view.resource.state, view.plan.operation
     return BackupJob(
         repository=repository_ref(services, view),
         data=DataAccess(region=place.region, role_arn=view.plan.data_role),
         resource=ResourceRef(account=place.account, region=place.region, id=view.resource.resource_id),
-        restore_point=point,
+        restore_point=state["restorePoint"],
         created_at=format_time(datetime.fromtimestamp(state["takenAt"], UTC)),
         volumes=tuple(
             BackupVolume(
@@ -39,11 +65,13 @@ def order(services: Services, view: View) -> BackupJob:
                 snapshot_id=state["snapshots"][volume.volume_id],
                 size_bytes=volume.size_gib * GIB,
                 device=volume.device,
+                previous_snapshot_id=base.snapshots.get(volume.volume_id),
                 attributes=volume.model_dump(mode="json", by_alias=True, exclude_none=True),
             )
             for volume in view.plan.volumes
         ),
-        configuration=view.plan.details.get("configuration", {}),
+        parent=base.parent,
+        configuration=_configuration(view),
         ended_workers=_ended(services, state),
     )
 
@@ -64,7 +92,7 @@ def _ended(services: Services, state: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def finish(services: Services, view: View, result: JobResult) -> Outcome:
-    """Enter the restore point."""
+    """Enter the restore point, and keep its snapshots in place of those of the one before."""
     state, place = view.resource.state, view.plan.operation
     point = points.RestorePoint(
         id=state["restorePoint"],
@@ -81,18 +109,21 @@ def finish(services: Services, view: View, result: JobResult) -> Outcome:
             "volumes": [
                 volume.model_dump(mode="json", by_alias=True, exclude_none=True) for volume in view.plan.volumes
             ],
-            "configuration": view.plan.details.get("configuration", {}),
+            "configuration": _configuration(view),
             "consistency": "crash",
             "figures": result.detail,
+            "snapshots": state["snapshots"],
         },
     )
     done = max(int(result.detail.get("bytesRead", 0)), view.resource.done)
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
         points.add(tx, point)
+        bases.keep(tx, view)
         sessions.remember(tx, view.held.key, **outcome(result, result.detail, done))
         journal.write(tx, view.session.id, f"restore point {point.id} written", ordinal=view.held.key.ordinal)
+    bases.drop_older(services, view)
     return Done()
 
 
-JOB = Job(name="ec2-backup", prepare=snapshots.prepare, order=order, finish=finish)
+JOB = Job(name="ec2-backup", prepare=prepare, order=order, finish=finish, rights=Rights(compares=True))

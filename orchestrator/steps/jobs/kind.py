@@ -19,11 +19,13 @@ class Rights:
 
     - `use`: of the repository, when it is in the backup account; elsewhere the registry's roles say it.
     - `has_blocks`: reads and writes blocks of the session's snapshots in the backup account itself.
+    - `compares`: may ask which blocks have changed since a snapshot of an earlier backup there.
     - `archives`: writes to the archive repository too.
     """
 
     use: Use = Use.WRITE
     has_blocks: bool = True
+    compares: bool = False
     archives: bool = False
 
 

@@ -1,13 +1,17 @@
 """What the worker of a backup will read: one multi-volume snapshot of the instance, taken at one moment.
 
 CreateSnapshots has no idempotency token, so the set is intended in the ledger first and, whenever it may have been made
-already, looked for by its tags.
+already, looked for by its tags. Their tags name the restore point that they are for: some day its base
+(`orchestrator.steps.jobs.bases`).
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from ulid import ULID
+
+from orchestrator import tags
 from orchestrator.errors import Ambiguous, CloudError
 from orchestrator.ledger import journal, things
 from orchestrator.ledger.store import Transaction
@@ -77,8 +81,9 @@ def _make_set(services: Services, view: View, compute: Compute, marks: Tags) -> 
     if number > _MOST_SETS:
         return Failed("EC2 did not say whether it made the snapshots", "Start the backup again when EC2 answers")
     name = f"snapshots-{view.label}-{number}"
+    point = view.resource.state.get("restorePoint") or f"rp-{ULID()}"
     with services.ledger.write() as tx:
-        remember(tx, view, sets=number, **({"unsure": True} if number > 1 else {}))
+        remember(tx, view, sets=number, restorePoint=point, **({"unsure": True} if number > 1 else {}))
         for one in _unanswered(tx, view):
             things.removed(tx, session, "launch", one.name)
         # The intent of a set is no thing of its own: it stands until its snapshots are written down.
@@ -88,7 +93,7 @@ def _make_set(services: Services, view: View, compute: Compute, marks: Tags) -> 
             view.resource.resource_id,
             exclude_volumes=view.plan.details.get("excludeVolumes", ()),
             exclude_boot=view.plan.details.get("excludeBoot", False),
-            tags=marks,
+            tags={**marks, tags.POINT: point},
             description=f"daywork {session}",
         )
     except Ambiguous as error:

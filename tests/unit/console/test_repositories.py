@@ -114,6 +114,7 @@ def test_a_point_is_entered_as_its_own_backup_would_have_entered_it(ledger: Ledg
         "configuration": {"instanceType": "t3.small"},
         "consistency": "crash",
         "figures": {"blocksRead": 9},
+        "snapshots": {"vol-1": "snap-1"},
     }
     assert (second.kind, second.parent) == ("incremental", "rp-1")
 
