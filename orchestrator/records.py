@@ -102,7 +102,7 @@ def session_record(tx: Transaction, session_id: str) -> dict[str, Any]:
                 "remedy": one.remedy,
                 "attempts": one.attempt,
                 "earlier": one.state.get("earlier", []),
-                "progress": {"done": one.done, "total": one.total, "unit": one.unit},
+                "progress": _progress(tx, one),
                 "startedAt": _time(one.started_at),
                 "endedAt": _time(one.ended_at),
                 "worker": _worker(by_instance.get(one.instance_id or "")),
@@ -113,6 +113,18 @@ def session_record(tx: Transaction, session_id: str) -> dict[str, Any]:
         ],
         "receipt": receipt(tx, session_id),
     }
+
+
+def _progress(tx: Transaction, one: sessions.Resource) -> dict[str, Any]:
+    """Return how far a resource's job is; while it runs also how fast it has been, and how long the rest takes so."""
+    shown: dict[str, Any] = {"done": one.done, "total": one.total, "unit": one.unit}
+    ordered = one.state.get("orderedAt")
+    if one.status is not ResourceStatus.RUNNING or ordered is None:
+        return shown
+    seconds = tx.now.timestamp() - ordered
+    rate = one.done / seconds if seconds > 0 else 0.0
+    left = round((one.total - one.done) / rate) if rate > 0 and one.total >= one.done else None
+    return shown | {"ratePerSecond": round(rate, 1), "secondsLeft": left}
 
 
 def _worker(worker: workers.Worker | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from console.cli.common import Output, SessionId, opened
 from console.cli.start import retry, start, stop
 from console.cli.watching import watch
 from console.output import Format, cell, document, emit, emit_line, fields, table
-from console.text import amount, duration, moment, plain, words
+from console.text import amount, count, duration, moment, plain, size, words
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch and stop sessions.")
 app.command("start")(start)
@@ -105,6 +105,7 @@ def show(
             ("ended", moment(record["endedAt"]) or None),
             ("took", _took(record) or None),
             ("data", _data(record["progress"]) or None),
+            ("speed", _speed(record)),
         ]
     )
     order = {"failed": 0, "warning": 1, "stopped": 2}
@@ -236,6 +237,19 @@ def _data(progress: dict[str, Any]) -> str:
     return amount(progress["done"], progress["total"], progress["unit"])
 
 
+def _speed(record: dict[str, Any]) -> str | None:
+    """Say how fast the running jobs are together, and when the last of them will be done at that rate."""
+    running = [one["progress"] for one in record["resources"] if "ratePerSecond" in one["progress"]]
+    rate = sum(one["ratePerSecond"] for one in running)
+    if not rate:
+        return None
+    fast = f"{size(rate)}/s" if all(one["unit"] == "bytes" for one in running) else f"{rate:,.1f}/s"
+    rest = [one["secondsLeft"] for one in running]
+    if not rest or None in rest:
+        return fast
+    return f"{fast}, about {duration(max(rest))} left"
+
+
 def _took(one: dict[str, Any]) -> str:
     from datetime import UTC, datetime
 
@@ -262,14 +276,16 @@ def _resource_row(one: dict[str, Any], names: dict[str, str]) -> tuple[object, .
 def _result(one: dict[str, Any]) -> str:
     """Say the most useful thing about a result: the restore point, or what was made."""
     result = one["result"] or {}
-    if point := result.get("restorePoint"):
-        return f"{point} ({result.get('kind', 'full')})"
+    if instance := result.get("instanceId"):
+        return str(instance)
+    if result.get("drill"):
+        return f"drill: {count(int(result.get('blocksCompared', 0)), 'block')} compared"
     volumes = result.get("volumes")
-    if isinstance(volumes, list):
-        return ", ".join(
-            str(each.get("newVolumeId")) for each in volumes if isinstance(each, dict) and "newVolumeId" in each
-        )
-    return ""
+    made = [str(each["newVolumeId"]) for each in volumes or () if isinstance(each, dict) and "newVolumeId" in each]
+    if made:
+        return ", ".join(made)
+    point = result.get("restorePoint")
+    return f"{point} ({result.get('kind', 'full')})" if point else ""
 
 
 def _tell_attempts(one: dict[str, Any], names: dict[str, str]) -> None:

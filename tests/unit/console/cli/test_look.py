@@ -215,3 +215,41 @@ def test_settings_are_shown_without_their_passwords(desk: Desk) -> None:
     assert document["origins"]["boot_seconds"] == "default"
     assert "canary-password" not in said.out
     assert "DAYWORK_BROKER_URL" in said.out
+
+
+def test_a_running_job_tells_how_fast_it_is_and_how_long_it_takes(desk: Desk) -> None:
+    """Since its order was given, not since the session began; only while it runs."""
+    session = desk.session(*instances(2))
+    desk.begin(session)
+    ordered = (datetime.now(UTC) - timedelta(seconds=100)).timestamp()
+    desk.move(session, "running", 0, done=10 * 2**30, total=40 * 2**30, state={"orderedAt": ordered})
+    desk.move(session, "booting", 1, total=8 * 2**30)
+
+    record = desk.say("session", "show", session, "-o", "json").document()
+    said = desk.say("session", "show", session)
+
+    running, booting = (one["progress"] for one in record["resources"])
+    assert running["ratePerSecond"] * 110 >= 10 * 2**30 >= running["ratePerSecond"] * 100
+    assert 300 <= running["secondsLeft"] <= 330
+    assert booting.keys() == {"done", "total", "unit"}
+    assert " MiB/s, about 5 min " in said.out
+
+
+def test_what_a_restore_made_is_its_result(desk: Desk) -> None:
+    """The instance, the volumes, or what a drill has compared: not the point that it began with."""
+    session = desk.session(*instances(3))
+    desk.begin(session)
+    volumes = [{"volumeId": "vol-1", "newVolumeId": "vol-9"}]
+    results = (
+        {"restorePoint": "rp-1", "instanceId": "i-restored", "volumes": volumes},
+        {"restorePoint": "rp-1", "volumes": volumes},
+        {"restorePoint": "rp-1", "volumes": volumes, "drill": True, "blocksCompared": 3},
+    )
+    for number, result in enumerate(results):
+        desk.move(session, "success", number, result=result)
+
+    said = desk.say("session", "show", session)
+
+    for shown in ("i-restored", "vol-9", "drill: 3 blocks compared"):
+        assert shown in said.out
+    assert "rp-1" not in said.out
