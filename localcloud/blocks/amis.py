@@ -90,8 +90,12 @@ def _text(value: Any) -> str:
 
 
 def check_registration(call: Call) -> None:
-    """Refuse a RegisterImage call whose snapshots cannot be used. Raises `AwsError`."""
+    """Refuse a RegisterImage call whose name is taken or whose snapshots cannot be used. Raises `AwsError`."""
     backend = state.ec2(call.account, call.region)
+    name = call.parameters.get("Name")
+    for image in list(backend.amis.values()):
+        if image.name == name and image.owner_id == call.account:
+            raise AwsError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}")
     for mapping in call.parameters.get("BlockDeviceMappings") or []:
         _check_snapshot(backend, mapping.get("Ebs") or {})
 
@@ -122,6 +126,8 @@ def finish_registration(call: Call, image: Any) -> None:
     image.architecture = given.get("Architecture") or "i386"
     image.virtualization_type = given.get("VirtualizationType") or "paravirtual"
     image.root_device_type = "ebs"
+    image.boot_mode = given.get("BootMode")
+    image.ena_support = bool(given.get("EnaSupport"))
     for specification in given.get("TagSpecifications") or []:
         if specification.get("ResourceType") == "image":
             image.add_tags({tag["Key"]: tag.get("Value", "") for tag in specification.get("Tags", [])})
@@ -132,6 +138,14 @@ def finish_registration(call: Call, image: Any) -> None:
         made_up = image.ebs_snapshot
         made_up.from_ami = None
         image.ec2_backend.delete_snapshot(made_up.id)
+
+
+def finish_launch(call: Call, instance: Any) -> None:
+    """Give an instance that has just been launched what its image says of machines."""
+    image = state.ec2(call.account, call.region).amis.get(call.parameters.get("ImageId"))
+    if image is not None and image.mappings is not None:
+        instance.boot_mode = image.boot_mode
+        instance.ena_support = getattr(image, "ena_support", True)
 
 
 def _registered(image: Any, mapping: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from localcloud.blocks.records import find_snapshot, volume_record
 from localcloud.call import Call, Reply
 from localcloud.errors import AwsError
 
+_INSTANCE_ID: Final = re.compile(rb"<instanceId>(i-[0-9a-f]+)</instanceId>")
 _IMAGE_ID: Final = re.compile(rb"<imageId>(ami-[0-9a-f]+)</imageId>")
 _PAGE_LIMIT: Final = 1000
 
@@ -38,7 +39,15 @@ class Ec2Volumes:
     @staticmethod
     def after(call: Call, reply: Reply) -> Reply:
         """Complete what moto has made."""
-        if call.operation == "RegisterImage" and reply.status < 300:  # noqa: PLR2004 - HTTP's own limit
+        if reply.status >= 300:  # noqa: PLR2004 - HTTP's own limit
+            return reply
+        if call.operation == "RunInstances":
+            backend = state.ec2(call.account, call.region)
+            for found in set(_INSTANCE_ID.findall(wire.whole(reply))):
+                instance = backend.get_instance_by_id(found.decode())
+                if instance is not None:
+                    amis.finish_launch(call, instance)
+        if call.operation == "RegisterImage":
             match = _IMAGE_ID.search(wire.whole(reply))
             if match is not None:
                 amis.finish_registration(call, state.ec2(call.account, call.region).amis[match[1].decode()])

@@ -128,6 +128,7 @@ _TABLE: dict[type[CloudError], tuple[frozenset[str], str]] = {
                 "DeleteConflict",
                 "ConcurrentModification",
                 "InvalidSnapshot.InUse",
+                "InvalidAMIID.Unavailable",
                 "VolumeInUse",
                 "IncorrectState",
                 "ExpiredToken",

@@ -12,7 +12,7 @@ from orchestrator.aws import views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
 from orchestrator.aws.pacing import paced
-from orchestrator.errors import AccessDenied, Missing, WrongRequest
+from orchestrator.errors import AccessDenied, Missing, Retryable, WrongRequest
 from orchestrator.machines import Device, ImageView, MachineView, NewImage, NewMachine
 from orchestrator.model.plan import Access
 from orchestrator.ports import Limiter
@@ -87,7 +87,7 @@ class AwsMachines:
                 self._ec2.deregister_image(ImageId=image_id)
         except Missing:
             return
-        except AccessDenied:
+        except (AccessDenied, Retryable):
             # What is gone has no tag of ours, so that AWS refuses rather than says so.
             if self.images(ids=[image_id]):
                 raise
