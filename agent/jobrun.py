@@ -37,6 +37,7 @@ class JobRun:
         endpoint_url: str | None,
         install: str = "",
         for_session: str = "",
+        user_id: str = "",
     ) -> None:
         self.name = name
         self.result = JobResult(outcome="failed", reason="the job has not ended")
@@ -52,6 +53,7 @@ class JobRun:
             progress=self.note,
             install=install,
             for_session=for_session,
+            user_id=user_id,
             endpoint_url=endpoint_url,
         )
 

@@ -31,7 +31,7 @@ class Reporter:
         self._clock = clock
         self._boot = boot
         self._identity = identity
-        self._user_id = user_id
+        self.user_id = user_id
         self._version = version
         self._sequence = 0
 
@@ -79,7 +79,7 @@ class Reporter:
             kind=kind,
             session=self._boot.session,
             instance_id=self._identity.instance_id,
-            user_id=self._user_id,
+            user_id=self.user_id,
             sequence=self._sequence,
             fence=self.fence,
             sent_at=format_time(self._clock.now()),

@@ -221,6 +221,7 @@ class Runner:
             endpoint_url=self._means.endpoint_url,
             install=boot.install,
             for_session=boot.session,
+            user_id=reporter.user_id,
         )
         _log.info("job %s, attempt %d, until %s", order.job_name, order.attempt, order.deadline)
         watch = Watch(

@@ -26,6 +26,12 @@ def _ec2_backup(context: JobContext, job: Any) -> JobResult:
     return ec2_backup.run(context, job)
 
 
+def _ec2_restore_files(context: JobContext, job: Any) -> JobResult:
+    from agent.jobs import ec2_restore_files
+
+    return ec2_restore_files.run(context, job)
+
+
 def _ec2_restore_volume(context: JobContext, job: Any) -> JobResult:
     from agent.jobs import ec2_restore_volume
 
@@ -34,5 +40,10 @@ def _ec2_restore_volume(context: JobContext, job: Any) -> JobResult:
 
 #: Called with the context and the job's own message; raises `JobFailed` or `JobStopped`.
 JOBS: Final[Mapping[str, Callable[[JobContext, Any], JobResult]]] = MappingProxyType(
-    {"ec2-archive": _ec2_archive, "ec2-backup": _ec2_backup, "ec2-restore-volume": _ec2_restore_volume}
+    {
+        "ec2-archive": _ec2_archive,
+        "ec2-backup": _ec2_backup,
+        "ec2-restore-files": _ec2_restore_files,
+        "ec2-restore-volume": _ec2_restore_volume,
+    }
 )

@@ -35,6 +35,7 @@ class JobContext:
       second and raises `JobStopped`.
     - `progress(done, total)`: bytes so far and in all; cheap, may be called as often as wished, from any thread.
     - `install`, `for_session`: the installation and its session that the job is done for.
+    - `user_id`: the worker's `aws:userid`, which names the places that only it may use.
     - `endpoint_url`: the AWS endpoint to talk to instead of the real one, or None.
     """
 
@@ -44,4 +45,5 @@ class JobContext:
     progress: Callable[[int, int], None]
     install: str = ""
     for_session: str = ""
+    user_id: str = ""
     endpoint_url: str | None = None

@@ -19,6 +19,7 @@ from __future__ import annotations
 from agent.protocol.archive import ArchiveJob
 from agent.protocol.backup import BackupJob, BackupVolume
 from agent.protocol.boot import BOOT_LIMIT, Boot, parse_user_data, user_data
+from agent.protocol.files import Output, PointFiles, RestoreFilesJob, SnapshotFiles
 from agent.protocol.message import PROTOCOL_VERSION, Message, ProtocolError, format_time, parse_time
 from agent.protocol.orders import JOB_MESSAGES, JobName, Order, order_key, order_prefix, result_key, stop_key
 from agent.protocol.places import DataAccess, RepositoryRef, ResourceRef
@@ -39,13 +40,17 @@ __all__ = [
     "Message",
     "Order",
     "Outcome",
+    "Output",
+    "PointFiles",
     "Progress",
     "ProtocolError",
     "Report",
     "RepositoryRef",
     "ResourceRef",
+    "RestoreFilesJob",
     "RestoreVolume",
     "RestoreVolumeJob",
+    "SnapshotFiles",
     "format_time",
     "order_key",
     "order_prefix",

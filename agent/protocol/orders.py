@@ -7,15 +7,17 @@ from typing import Any, Literal
 
 from agent.protocol.archive import ArchiveJob
 from agent.protocol.backup import BackupJob
+from agent.protocol.files import RestoreFilesJob
 from agent.protocol.message import PROTOCOL_VERSION, Message
 from agent.protocol.restore import RestoreVolumeJob
 
-JobName = Literal["ec2-archive", "ec2-backup", "ec2-restore-volume"]
+JobName = Literal["ec2-archive", "ec2-backup", "ec2-restore-files", "ec2-restore-volume"]
 
 #: The message that states each job.
-JOB_MESSAGES: dict[str, type[ArchiveJob | BackupJob | RestoreVolumeJob]] = {
+JOB_MESSAGES: dict[str, type[ArchiveJob | BackupJob | RestoreFilesJob | RestoreVolumeJob]] = {
     "ec2-archive": ArchiveJob,
     "ec2-backup": BackupJob,
+    "ec2-restore-files": RestoreFilesJob,
     "ec2-restore-volume": RestoreVolumeJob,
 }
 

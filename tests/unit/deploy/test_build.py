@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import botocore
@@ -120,7 +121,9 @@ def test_the_agents_libraries_are_listed() -> None:
 
     imported = {name for file in (ROOT / "agent").rglob("*.py") for name in _imports(file)}
 
-    assert imported - set(sys.stdlib_module_names) - {"agent"} == listed
+    packages = packages_distributions()
+    libraries = {packages[name][0].lower() for name in imported - set(sys.stdlib_module_names) - {"agent"}}
+    assert libraries == listed
 
 
 def _imports(file: Path) -> set[str]:
