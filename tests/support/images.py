@@ -3,7 +3,7 @@
 Those of tests/data/images were made by Debian's tools (`make.py` there); ext ones are made on the spot by e2fsprogs.
 """
 
-# ruff: noqa: PTH - names here are bytes, which pathlib does not take
+# ruff: noqa: PTH112, PTH113, PTH114, PTH115 - names here are bytes, which pathlib does not take
 
 from __future__ import annotations
 

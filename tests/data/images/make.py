@@ -5,7 +5,7 @@ these: the images are kept here, as their 4 KiB blocks that are not zero, beside
 taken from the tree that they were made of and not from reading them.
 """
 
-# ruff: noqa: PTH - names here are bytes, which pathlib does not take
+# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH115, PTH120, PTH123, PTH208, PTH211 - names here are bytes, which pathlib does not take
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """File systems made by other programs: everything in them is read as it is."""
 
-# ruff: noqa: PTH - names here are bytes, which pathlib does not take
+# ruff: noqa: PTH211 - names here are bytes, which pathlib does not take
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.fleet.admission import Queue, share
+from orchestrator.fleet.admission import Queue, Vcpus, share
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -35,6 +36,21 @@ def test_of_two_that_have_as_many_the_one_that_waits_longer_is_first() -> None:
 def test_a_limit_of_a_session_holds_beside_that_of_the_account() -> None:
     """The rest is not given to anybody who may not have it."""
     assert share([queue("a", 9), queue("b", 9)], {"a": 2}, limit=20, of_session=4) == {"a": 2, "b": 4}
+
+
+def test_vcpus_are_shared_as_fairly_as_workers() -> None:
+    """The large session came first; it does not take all that is free."""
+    large, small = replace(queue("large", 480), vcpus=2), replace(queue("small", 3, minutes=10), vcpus=2)
+
+    assert share([large, small], {}, vcpus=Vcpus(free=8, most=40)) == {"large": 2, "small": 2}
+
+
+def test_small_workers_do_not_overtake_a_large_one_whose_turn_it_is() -> None:
+    """It waits until there is room for it; one that would never fit waits alone."""
+    large, small = replace(queue("large", 1), vcpus=16), replace(queue("small", 9, minutes=1), vcpus=2)
+
+    assert share([large, small], {"small": 1}, vcpus=Vcpus(free=8, most=20)) == {"large": 0, "small": 0}
+    assert share([large, small], {"small": 1}, vcpus=Vcpus(free=8, most=10)) == {"large": 0, "small": 4}
 
 
 def test_a_limit_that_was_lowered_below_what_runs_gives_nothing() -> None:
