@@ -229,7 +229,7 @@ _OPTIONS: Mapping[str, type[Strict]] = MappingProxyType(
 )
 
 #: The operations whose jobs this version has. The others are planned whole and refused when a session is asked for.
-_AVAILABLE = frozenset({"ec2-archive", "ec2-backup", "ec2-restore-instance", "ec2-restore-volume"})
+_AVAILABLE = frozenset({"ec2-archive", "ec2-backup", "ec2-restore-files", "ec2-restore-instance", "ec2-restore-volume"})
 
 CATALOGUE = MappingProxyType(
     {

@@ -16,7 +16,9 @@ from orchestrator.policies.repositories import (
 )
 from orchestrator.policies.trust import ec2_trust, operation_trust, worker_trust, workers_trust
 from orchestrator.policies.workers import (
+    RESTORED,
     data_role,
+    own_files,
     own_orders,
     temporary_boundary,
     temporary_role,
@@ -26,6 +28,7 @@ from orchestrator.policies.workers import (
 __all__ = [
     "BACKUP_PREFIX",
     "EPOCH_KEY",
+    "RESTORED",
     "Use",
     "backup_role",
     "control_plane",
@@ -34,6 +37,7 @@ __all__ = [
     "finding",
     "looking",
     "operation_trust",
+    "own_files",
     "own_orders",
     "repository_keeper",
     "repository_reader",

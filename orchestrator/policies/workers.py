@@ -11,6 +11,8 @@ from orchestrator.statements import MANAGED_LIMIT, Document, allow, checked, doc
 
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
 _WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
+#: Where workers write restored files in the control bucket: a lifecycle rule there lets them expire.
+RESTORED = "restored/"
 #: Roles of other accounts that a permissions boundary names one by one.
 _MANY_ROLES = 40
 
@@ -22,6 +24,12 @@ def own_orders(bucket: str) -> list[Document]:
         allow("OwnOrder", ["s3:GetObject"], [f"{place}.json", f"{place}.stop", f"{place}.result.json"]),
         allow("OwnResult", ["s3:PutObject"], [f"{place}.result.json"]),
     ]
+
+
+def own_files(bucket: str, session: str = "*") -> Document:
+    """Return the right to write restored files into the folder named after the worker, and to give up half of one."""
+    place = f"arn:aws:s3:::{bucket}/{RESTORED}{session}/${{aws:userid}}/*"
+    return allow("OwnFiles", ["s3:PutObject", "s3:AbortMultipartUpload"], [place])
 
 
 def _blocks(install: str, *, session: str | None = None) -> list[Document]:
@@ -55,11 +63,12 @@ def temporary_role(
     archive: Place | None = None,
     has_blocks: bool = True,
     compares: bool = False,
+    gives_files: bool = False,
 ) -> Document:
     """Policy of a session's temporary role.
 
     Its own orders, the report queue, blocks of this session's snapshots in its own account (`has_blocks`), the right to
-    ask what has changed since an earlier backup's (`compares`), the repository when it is in the same account for what the session does in it, the archive repository to write to, and
+    ask what has changed since an earlier backup's (`compares`), to write restored files (`gives_files`), the repository when it is in the same account for what the session does in it, the archive repository to write to, and
     exactly the data and repository `roles` of the session.
     """
     return checked(
@@ -68,6 +77,7 @@ def temporary_role(
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *(_blocks(install, session=session) if has_blocks else []),
             _bases(install) if compares else None,
+            own_files(control_bucket, session) if gives_files else None,
             *(repository_statements(*repository, use=use) if repository is not None else []),
             *(repository_statements(*archive, label="Archive") if archive is not None else []),
             allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
@@ -130,6 +140,7 @@ def temporary_boundary(
         document(
             *own_orders(control_bucket),
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            own_files(control_bucket),
             *_blocks(install),
             *kept,
             allow("OtherAccounts", ["sts:AssumeRole"], _gathered(roles)) if roles else None,

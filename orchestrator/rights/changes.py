@@ -246,6 +246,7 @@ CHANGES: Final = (
                 "ec2:RegisterImage",
                 "ec2:StopInstances",
             ),
+            "temporary-boundary": ("s3:AbortMultipartUpload",),
             "repository-keeper": (
                 "kms:Decrypt",
                 "s3:DeleteObject",

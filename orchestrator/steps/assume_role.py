@@ -235,6 +235,7 @@ def _policy(services: Services, view: View, role: TemporaryRole, others: list[se
         archive=None if archive is None else (archive.netloc, archive.path.lstrip("/"), kept.key.kms),
         has_blocks=rights.has_blocks,
         compares=rights.compares,
+        gives_files=rights.gives_files,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from orchestrator.steps.jobs import ec2_archive, ec2_backup, ec2_restore_instance, ec2_restore_volume
+from orchestrator.steps.jobs import ec2_archive, ec2_backup, ec2_restore_files, ec2_restore_instance, ec2_restore_volume
 from orchestrator.steps.jobs.kind import Job
 
 #: By operation. What is not here is planned and refused (`orchestrator.operations`).
@@ -12,6 +12,7 @@ JOBS: MappingProxyType[str, Job] = MappingProxyType(
     {
         "ec2-archive": ec2_archive.JOB,
         "ec2-backup": ec2_backup.JOB,
+        "ec2-restore-files": ec2_restore_files.JOB,
         "ec2-restore-volume": ec2_restore_volume.JOB,
         "ec2-restore-instance": ec2_restore_instance.JOB,
     }

@@ -19,6 +19,7 @@ class Rights:
 
     - `use`: of the repository, when it is in the backup account; elsewhere the registry's roles say it.
     - `has_blocks`: reads and writes blocks of the session's snapshots in the backup account itself.
+    - `gives_files`: writes restored files into a folder of its own in the control bucket.
     - `compares`: may ask which blocks have changed since a snapshot of an earlier backup there.
     - `archives`: writes to the archive repository too.
     """
@@ -26,6 +27,7 @@ class Rights:
     use: Use = Use.WRITE
     has_blocks: bool = True
     compares: bool = False
+    gives_files: bool = False
     archives: bool = False
 
 
