@@ -117,8 +117,8 @@ class Publisher:
         return Exit.UNREACHABLE
 
 
-def span(text: str) -> float:
-    """Read a duration: seconds, or a number with s, m, h or d. Raises `CommandError`."""
+def span(text: str, field: str = "--timeout") -> float:
+    """Read a duration: seconds, or a number with s, m, h or d. Raises `CommandError` that names the field."""
     number, unit = (text[:-1], _UNITS[text[-1]]) if text[-1:] in _UNITS else (text, 1)
     try:
         seconds = float(number) * unit
@@ -126,7 +126,7 @@ def span(text: str) -> float:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
         raise usage(
-            Problem(field="--timeout", value=text, reason="this is not a duration", remedy="Write 90, 90s, 15m or 2h")
+            Problem(field=field, value=text, reason="this is not a duration", remedy="Write 90, 90s, 15m or 2h")
         )
     return seconds
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.common import Output, opened
+from console.cli.verify import verify
 from console.output import Format, cell, document, emit, fields, note, table
 from console.text import moment, size
 
@@ -115,6 +116,9 @@ def show(
             ],
             right=("size",),
         )
+
+
+app.command("verify")(verify)
 
 
 def _bytes(point: RestorePoint) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,12 +63,16 @@ def start(
         id=request_id,
     )
     seconds = None if timeout is None else span(timeout)
-    document_ = requested(None if file is None else str(file), flags)
+    begin(requested(None if file is None else str(file), flags), wait=wait, seconds=seconds, output=output)
+
+
+def begin(request: Any, *, wait: bool, seconds: float | None, output: Format) -> None:
+    """Submit a request, print its session's id, and watch it if that is wanted. Ends with the exit code."""
 
     def submit(ledger: Ledger, dispatch: Dispatch) -> Submitted:
         from orchestrator import submission
 
-        return submission.submit(ledger, document_, dispatch=dispatch)
+        return submission.submit(ledger, request, dispatch=dispatch)
 
     _submit(submit, wait=wait, seconds=seconds, output=output)
 

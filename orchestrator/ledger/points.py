@@ -183,9 +183,12 @@ def _of_resource(account: str, region: str, resource_id: str) -> sa.Select[Any]:
 
 
 def newest_good(
-    tx: Transaction, account: str, region: str, resources: Sequence[str], *, repository: str
+    tx: Transaction, account: str, region: str, resources: Sequence[str], *, repository: str | None = None
 ) -> dict[str, RestorePoint]:
-    """Return each resource's newest complete restore point in a repository; resources without one are left out."""
+    """Return each resource's newest complete restore point, in one repository or in any.
+
+    Resources without one are left out, and so are copies in archives, which have to be retrieved first.
+    """
     table, found = schema.restore_points, {}
     for start in range(0, len(resources), _PAGE):
         rows = tx.rows(
@@ -193,8 +196,9 @@ def newest_good(
             .where(
                 table.c.account == account,
                 table.c.region == region,
-                table.c.repository == repository,
+                sa.true() if repository is None else table.c.repository == repository,
                 table.c.status == "complete",
+                table.c.kind != ARCHIVED,
                 table.c.resource_id.in_(resources[start : start + _PAGE]),
             )
             .order_by(table.c.created_at, table.c.id)
