@@ -132,12 +132,13 @@ def celery_settings(
             "sweep": {
                 "task": "periodic.sweep",
                 "schedule": sweep_every,
-                "options": {"queue": PERIODIC_QUEUE, "expires": 2 * sweep_every.total_seconds()},
+                # A pass takes as long as AWS does: among steps, because it must not hold up the ticks of policies.
+                "options": {"queue": CONTROL_QUEUE, "expires": 2 * sweep_every.total_seconds()},
             },
             "backup": {
                 "task": "periodic.backup",
                 "schedule": backup_every,
-                # The one that grows with the ledger: among steps, it holds up nothing that has to happen every second.
+                # It grows with the ledger: among steps too.
                 "options": {"queue": CONTROL_QUEUE, "expires": 2 * backup_every.total_seconds()},
             },
         },

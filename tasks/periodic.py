@@ -16,6 +16,7 @@ from orchestrator.ledger.work import GRACE, GRACE_WHEN_IDLE
 from orchestrator.reconcile import find_lost, reconcile as reconcile_ledger
 from orchestrator.scheduler.tick import tick as follow_policies
 from orchestrator.sweeper.sweep import sweep as sweep_cloud
+from orchestrator.sweeper.turn import PLACES
 from tasks.base import DayworkTask
 from tasks.unacked import ARRIVAL, unacknowledged
 
@@ -60,10 +61,11 @@ def register(app: DayworkApp) -> None:
     def sweep(self: DayworkTask) -> str:
         """Find what nobody owns, mark it, and remove what was marked before."""
         try:
-            done = sweep_cloud(self.services)
+            done = sweep_cloud(self.services, places=PLACES)
         except LedgerUnavailable as error:
             raise Ignore from error
-        return f"{len(done.findings)} findings" + (f"; only reporting: {done.distrust}" if done.distrust else "")
+        words = f"{len(done.findings)} findings in {done.accounts} accounts"
+        return words + (f"; only reporting: {done.distrust}" if done.distrust else "")
 
     @app.task(
         bind=True,

@@ -4,8 +4,8 @@ Compressed lines of JSON: a head (`format`, `install`, `schema`, `takenAt`), for
 columns and one line for each row, and an end that counts the rows. Times are seconds since 1970, as in the tables. Two
 copies of the same rows have the same `content` digest, whenever they were taken.
 
-Not copied: what the sweeper has marked, and the ledger's epoch. A ledger that was made from a copy is a new one to the
-cloud: its sweeper only reports until a person has looked.
+Not copied: what the sweeper has marked, where it stands, and the ledger's epoch. A ledger that was made from a copy is
+a new one to the cloud: its sweeper only reports until a person has looked.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _lines(connection: Connection, table: sa.Table) -> Iterator[bytes]:
     yield _line({"table": table.name, "columns": [column.name for column in columns]})
     query = sa.select(*columns).order_by(*table.primary_key.columns)
     if table is schema.settings:
-        query = query.where(table.c.name != marks.EPOCH)
+        query = query.where(table.c.name.not_in((marks.EPOCH, marks.TURN)))
     for row in connection.execution_options(yield_per=_ROWS).execute(query):
         yield _line([value.timestamp() if isinstance(value, datetime) else value for value in row])
 

@@ -16,6 +16,8 @@ from orchestrator.ledger.store import Transaction
 #: Under which names of `settings` a ledger keeps its epoch, and that it was made from a copy.
 EPOCH = "epoch"
 RESTORED = "restored"
+#: The same for where the sweeper's next pass goes on (`orchestrator.sweeper.turn`).
+TURN = "sweep"
 
 
 class Mark(NamedTuple):
@@ -27,23 +29,25 @@ class Mark(NamedTuple):
     name: str
 
 
-def replace(tx: Transaction, seen: Iterable[Mark], places: Iterable[tuple[str, str, str]]) -> dict[Mark, datetime]:
-    """Write down what a pass has seen; returns since when each has been seen.
+def replace(
+    tx: Transaction, seen: Iterable[Mark], places: Iterable[tuple[str, str, str]]
+) -> tuple[dict[Mark, datetime], list[Mark]]:
+    """Write down what a pass has seen; returns since when each has been seen, and those that are seen first now.
 
     `places` are the (kind, account, Region) that the pass could look at: marks there that were not seen again are
-    forgotten, those elsewhere stay.
+    forgotten, those elsewhere stay and are not read.
     """
     table = schema.sweep_marks
-    looked_at = set(places)
-    wanted = set(seen)
-    known = {Mark(row.kind, row.account, row.region, row.name): row.first_seen_at for row in tx.rows(sa.select(table))}
+    looked_at, wanted = set(places), set(seen)
+    of_accounts = table.c.account.in_(sorted({account for _, account, _ in looked_at} | {it.account for it in wanted}))
+    rows = tx.rows(sa.select(table).where(of_accounts))
+    known = {Mark(row.kind, row.account, row.region, row.name): row.first_seen_at for row in rows}
     for mark in set(known) - wanted:
         if mark[:3] in looked_at:
             tx.execute(sa.delete(table).where(_is(mark)))
-    fresh = [mark for mark in wanted if mark not in known]
-    if fresh:
-        tx.execute(sa.insert(table), [{**mark._asdict(), "first_seen_at": tx.now} for mark in fresh])
-    return {mark: known.get(mark, tx.now) for mark in wanted}
+    fresh = sorted(mark for mark in wanted if mark not in known)
+    tx.insert_missing(table, [{**mark._asdict(), "first_seen_at": tx.now} for mark in fresh])
+    return {mark: known.get(mark, tx.now) for mark in wanted}, fresh
 
 
 def forget(tx: Transaction, mark: Mark) -> None:

@@ -102,6 +102,7 @@ _ONE = sa.and_(
 _RESOURCE = sa.select(schema.resources).where(_ONE)
 _RESOURCE_STATUS = sa.select(schema.resources.c.status).where(_ONE)
 _SET_RESOURCE = sa.update(schema.resources).where(_ONE)
+_PAGE = 500
 #: The statuses after which a resource does not change.
 FINAL = [status for status in ResourceStatus if status.is_final]
 _MOVE_RESOURCE = (
@@ -249,6 +250,15 @@ def statuses(tx: Transaction, session: str) -> dict[ResourceStatus, int]:
         .group_by(table.c.status)
     )
     return {ResourceStatus(row.status): int(row.number) for row in rows}
+
+
+def known(tx: Transaction, names: Sequence[str]) -> dict[str, SessionStatus]:
+    """Return the statuses of those of these sessions that the ledger has."""
+    table, found = schema.sessions, {}
+    for start in range(0, len(names), _PAGE):
+        query = sa.select(table.c.id, table.c.status).where(table.c.id.in_(names[start : start + _PAGE]))
+        found.update({row.id: SessionStatus(row.status) for row in tx.rows(query)})
+    return found
 
 
 def move(tx: Transaction, session: str, status: SessionStatus, **values: Any) -> None:

@@ -109,6 +109,15 @@ def removed(tx: Transaction, session: str, kind: str, name: str) -> None:
     )
 
 
+def swept(tx: Transaction, session: str, kind: str, name: str | None) -> None:
+    """Write down that the sweeper has removed what has this name, ours or AWS's; None: all of the kind."""
+    table = schema.cloud_things
+    change = sa.update(table).where(table.c.session_id == session, table.c.kind == kind, table.c.state != REMOVED)
+    if name is not None:
+        change = change.where(sa.or_(table.c.name == name, table.c.cloud_id == name))
+    tx.execute(change.values(state=REMOVED, removed_at=tx.now, keep=False))
+
+
 def keep(tx: Transaction, session: str, kind: str, name: str) -> None:
     """Mark something that shall stay after the session."""
     tx.execute(sa.update(schema.cloud_things).where(_is(session, kind, name)).values(keep=True))

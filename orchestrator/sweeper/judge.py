@@ -9,16 +9,14 @@ from enum import StrEnum
 #: Younger things are left alone: a list may be older than it looks.
 YOUNG = timedelta(minutes=1)
 
-#: What holds data: removed only when the ledger itself says that it is not wanted.
-_DATA = frozenset({"snapshot", "volume", "restored-instance"})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """Something in the cloud that carries this install's tag or stands under its path.
 
-    `kind` is instance, snapshot, volume, image, restored-instance, role or orders; `role` is the role with which it was
-    seen and can be removed. `point` is the restore point that a backup's snapshot was made for.
+    `kind` is one of `orchestrator.sweeper.kinds`; `role` is the role with which it was seen and can be removed. `point`
+    is the restore point that a backup's snapshot was made for. What `holds_data` is removed only when the ledger itself
+    says that it is not wanted.
     """
 
     kind: str
@@ -29,6 +27,7 @@ class Seen:
     role: str | None
     made_at: datetime | None = None
     point: str | None = None
+    holds_data: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +69,6 @@ def judge(seen: Seen, known: Known, *, now: datetime) -> tuple[Verdict, str]:
     if known.is_session_known:
         gone = known.is_kept and seen.point is not None
         return Verdict.ORPHAN, "its restore point does not exist any more" if gone else "its session has ended"
-    if seen.kind in _DATA:
+    if seen.holds_data:
         return Verdict.REPORT, "it holds data of a session that this ledger does not know"
     return Verdict.ORPHAN, "this ledger does not know its session"

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 import structlog
 
-from orchestrator.errors import CloudError
-from orchestrator.ledger import journal, marks, points, registry, schema, things
-from orchestrator.ledger.marks import Epoch, Mark
+from orchestrator.ledger import counters, marks, points, registry, schema, sessions, things
 from orchestrator.ledger.store import Transaction
-from orchestrator.model.plan import Access, TemporaryRole
-from orchestrator.model.status import SessionStatus
 from orchestrator.services import Services
+from orchestrator.sweeper import trust, turn
 from orchestrator.sweeper.judge import YOUNG, Known, Seen, Verdict, judge
-from orchestrator.sweeper.look import look
+from orchestrator.sweeper.look import Look, look
+from orchestrator.sweeper.removal import Done, mark, remove
+from orchestrator.sweeper.turn import Slice
 
 log = structlog.get_logger(__name__)
+
+#: The counter of orphans that were seen for the first time, by kind.
+FOUND = "orphans_found"
 
 _PAGE = 500
 
@@ -40,51 +42,66 @@ class Finding:
 class Pass:
     """What a pass found.
 
-    `distrust` says why this ledger only reports, or is None; `failures` is where the pass could not look.
+    `distrust` says why this ledger only reports, or is None; `failures` is where the pass could not look; `accounts`
+    is how many it was about.
     """
 
     findings: tuple[Finding, ...]
     distrust: str | None
     failures: tuple[str, ...]
+    accounts: int
 
 
-def sweep(services: Services, *, dry_run: bool = False, adopt: bool = False) -> Pass:
+def sweep(services: Services, *, dry_run: bool = False, adopt: bool = False, places: int | None = None) -> Pass:
     """Look, judge, mark, remove. With `dry_run` nothing is written or removed.
 
-    `adopt` makes this ledger the one that the cloud belongs to, after a person has read what it reports.
+    `adopt` makes this ledger the one that the cloud belongs to, after a person has read what it reports. `places` is
+    how many Regions of accounts the pass is about at most, where the one before it has ended; None: all there are.
     """
-    with services.ledger.read() as tx:
-        known_accounts = registry.load(tx)
-    seen = look(services, known_accounts)
-    distrust = _distrust(services, adopt=adopt and not dry_run, is_empty=not seen.seen)
+    about = _about(services, places)
+    found = look(services, about)
+    distrust = trust.distrust(services, about, adopt=adopt and not dry_run, is_empty=not found.seen)
     now = services.clock.now()
     with services.ledger.read() as tx:
-        judged = [(one, *judge(one, known, now=now)) for one, known in _known(tx, seen.seen)]
+        judged = [(one, *judge(one, known, now=now)) for one, known in _known(tx, found.seen)]
     orphans = [(one, reason) for one, verdict, reason in judged if verdict is Verdict.ORPHAN]
-    found = [_finding(one, "reported", reason) for one, verdict, reason in judged if verdict is Verdict.REPORT]
+    findings = [_finding(one, "reported", reason) for one, verdict, reason in judged if verdict is Verdict.REPORT]
     if dry_run or distrust is not None:
-        found += [_finding(one, "reported", reason) for one, reason in orphans]
+        findings += [_finding(one, "reported", reason) for one, reason in orphans]
     else:
-        with services.ledger.write() as tx:
-            since = marks.replace(tx, [_mark(one) for one, _ in orphans], seen.places)
-            marks.advance_epoch(tx)
-        _keep_epoch(services)
-        # Workers first: a role is not taken from under one.
-        for one, reason in sorted(orphans, key=lambda orphan: _ORDER.index(orphan[0].kind)):
-            if now - since[_mark(one)] < YOUNG:
-                found.append(_finding(one, "marked", reason))
-            else:
-                found.append(_remove(services, one, reason, seen.seen))
-    for it in found:
+        findings += [_finding(it.seen, it.done, it.reason) for it in _act(services, about, found, orphans)]
+    for it in findings:
         log.warning("orphan", kind=it.kind, account=it.account, name=it.name, done=it.done, reason=it.reason)
-    return Pass(findings=tuple(found), distrust=distrust, failures=tuple(seen.failures))
+    return Pass(
+        findings=tuple(findings), distrust=distrust, failures=tuple(found.failures), accounts=len(about.accounts)
+    )
 
 
-_ORDER = ("instance", "restored-instance", "orders", "image", "volume", "snapshot", "role")
+def _about(services: Services, places: int | None) -> Slice:
+    if places is None:
+        with services.ledger.read() as tx:
+            return Slice(accounts=registry.load(tx).accounts)
+    with services.ledger.write() as tx:
+        return turn.take(tx, registry.load(tx).accounts, places)
 
 
-def _mark(seen: Seen) -> Mark:
-    return Mark(seen.kind, seen.account, seen.region, seen.name)
+def _act(services: Services, about: Slice, found: Look, orphans: Sequence[tuple[Seen, str]]) -> list[Done]:
+    """Mark what was not marked, and remove what was marked long enough ago."""
+    with services.ledger.write() as tx:
+        since, fresh = marks.replace(tx, [mark(one) for one, _ in orphans], found.places)
+        for one in fresh:
+            counters.count(tx, FOUND, one.kind)
+        marks.advance_epoch(tx)
+    trust.keep_epoch(services)
+    now = services.clock.now()
+    due: list[tuple[Seen, str]] = []
+    waiting: list[Done] = []
+    for one, reason in orphans:
+        if now - since[mark(one)] >= YOUNG:
+            due.append((one, reason))
+        else:
+            waiting.append(Done(seen=one, done="marked", reason=reason))
+    return waiting + list(remove(services, about.accounts, due))
 
 
 def _finding(seen: Seen, done: str, reason: str) -> Finding:
@@ -99,42 +116,11 @@ def _finding(seen: Seen, done: str, reason: str) -> Finding:
     )
 
 
-# --- may this ledger remove anything ------------------------------------------------------------------------------
-
-
-def _distrust(services: Services, *, adopt: bool, is_empty: bool) -> str | None:
-    """Return why this ledger may only report, or None."""
-    try:
-        kept = services.cloud.orders().epoch()
-    except CloudError as error:
-        return f"the control bucket does not say which ledger it belongs to: {error.reason}"
-    with services.ledger.write() as tx:
-        own = marks.epoch(tx)
-    theirs = Epoch.read(kept) if kept is not None else None
-    if adopt or (kept is None and is_empty):
-        return None
-    if kept is None:
-        return (
-            "the cloud holds things of this install and no ledger has swept it yet: look, then `daywork sweep --adopt`"
-        )
-    if theirs is None or theirs.name != own.name:
-        return "another ledger has swept this cloud: this one is new or restored. Look, then `daywork sweep --adopt`"
-    if theirs.passes > own.passes:
-        return "this ledger is older than what the cloud remembers: it was restored. Look, then `daywork sweep --adopt`"
-    return None
-
-
-def _keep_epoch(services: Services) -> None:
-    with services.ledger.read() as tx:
-        own = marks.epoch(tx)
-    services.cloud.orders().set_epoch(str(own))
-
-
 # --- what the ledger knows ----------------------------------------------------------------------------------------
 
 
 def _known(tx: Transaction, seen: Sequence[Seen]) -> list[tuple[Seen, Known]]:
-    statuses = _statuses(tx, sorted({one.session for one in seen if one.session is not None}))
+    statuses = sessions.known(tx, sorted({one.session for one in seen if one.session is not None}))
     kept = _kept(tx, sorted({one.name for one in seen}))
     bases = points.standings(tx, sorted({one.point for one in seen if one.point is not None}))
     out: list[tuple[Seen, Known]] = []
@@ -155,14 +141,6 @@ def _is_base(one: Seen, bases: Mapping[str, points.Standing]) -> bool | None:
     return None if standing is None else standing.is_newest and one.name in standing.snapshots
 
 
-def _statuses(tx: Transaction, names: Sequence[str]) -> dict[str, SessionStatus]:
-    table, found = schema.sessions, {}
-    for start in range(0, len(names), _PAGE):
-        query = sa.select(table.c.id, table.c.status).where(table.c.id.in_(names[start : start + _PAGE]))
-        found.update({row.id: SessionStatus(row.status) for row in tx.rows(query)})
-    return found
-
-
 def _kept(tx: Transaction, ids: Sequence[str]) -> set[tuple[str, str]]:
     table, found = schema.cloud_things, set()
     for start in range(0, len(ids), _PAGE):
@@ -171,76 +149,3 @@ def _kept(tx: Transaction, ids: Sequence[str]) -> set[tuple[str, str]]:
         )
         found.update({(row.kind, row.cloud_id) for row in tx.rows(query)})
     return found
-
-
-# --- removing -----------------------------------------------------------------------------------------------------
-
-
-def _remove(services: Services, one: Seen, reason: str, everything: Sequence[Seen]) -> Finding:
-    if one.kind == "role" and any(
-        other.kind == "instance" and other.session == one.session for other in everything if one.session
-    ):
-        return _finding(one, "marked", "its session still has an instance")
-    try:
-        _REMOVERS[one.kind](services, one)
-    except CloudError as error:
-        return _finding(one, "refused", error.reason)
-    with services.ledger.write() as tx:
-        marks.forget(tx, _mark(one))
-        if one.session is not None and _statuses(tx, [one.session]):
-            _enter(tx, one.session, one)
-    return _finding(one, "removed", reason)
-
-
-def _enter(tx: Transaction, session: str, one: Seen) -> None:
-    """Write the removal into the session's receipt and log."""
-    for thing in things.of_session(tx, session, present=True):
-        if one.name in (thing.cloud_id, thing.name) or (one.kind, thing.kind) == ("orders", "order"):
-            things.removed(tx, session, thing.kind, thing.name)
-    journal.write(tx, session, f"swept: {one.kind} {one.name} in {one.account}", level="warning")
-
-
-def _access(one: Seen) -> Access:
-    return Access(account=one.account, region=one.region, role=one.role)
-
-
-def _remove_instance(services: Services, one: Seen) -> None:
-    services.cloud.compute(_access(one)).terminate([one.name])
-
-
-def _remove_snapshot(services: Services, one: Seen) -> None:
-    services.cloud.compute(_access(one)).absent_snapshot(one.name)
-
-
-def _remove_volume(services: Services, one: Seen) -> None:
-    services.cloud.compute(_access(one)).absent_volume(one.name)
-
-
-def _remove_image(services: Services, one: Seen) -> None:
-    services.cloud.machines(_access(one)).absent_image(one.name)
-
-
-def _remove_restored(services: Services, one: Seen) -> None:
-    services.cloud.machines(_access(one)).absent(one.name)
-
-
-def _remove_role(services: Services, one: Seen) -> None:
-    role = TemporaryRole(name=one.name, path=services.install.path, account=one.account, region=one.region)
-    services.cloud.roles(_access(one)).absent_temporary_role(role)
-
-
-def _remove_orders(services: Services, one: Seen) -> None:
-    orders = services.cloud.orders()
-    for key in orders.keys(one.name):
-        orders.absent_key(key)
-
-
-_REMOVERS = {
-    "instance": _remove_instance,
-    "snapshot": _remove_snapshot,
-    "volume": _remove_volume,
-    "image": _remove_image,
-    "restored-instance": _remove_restored,
-    "role": _remove_role,
-    "orders": _remove_orders,
-}

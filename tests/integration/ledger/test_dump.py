@@ -18,6 +18,7 @@ from orchestrator.errors import Refused
 from orchestrator.ledger import dump, journal, leases, marks, migrate, schema, sessions, work
 from orchestrator.ledger.store import Ledger
 from orchestrator.model.work import WorkKey
+from orchestrator.sweeper import turn
 
 INSTALL = "test"
 
@@ -130,6 +131,7 @@ def test_equal_rows_have_an_equal_digest(full: Ledger, clock: FakeClock) -> None
     clock.pass_by(timedelta(minutes=1))
     with full.write() as tx:
         marks.advance_epoch(tx)
+        turn.take(tx, [], 1)
     _, second = copy_of(full)
     submit(full, 1, name="another")
     _, third = copy_of(full)
