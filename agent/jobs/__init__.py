@@ -26,6 +26,12 @@ def _ec2_backup(context: JobContext, job: Any) -> JobResult:
     return ec2_backup.run(context, job)
 
 
+def _ec2_health_check(context: JobContext, job: Any) -> JobResult:
+    from agent.jobs import ec2_health_check
+
+    return ec2_health_check.run(context, job)
+
+
 def _ec2_restore_files(context: JobContext, job: Any) -> JobResult:
     from agent.jobs import ec2_restore_files
 
@@ -38,12 +44,20 @@ def _ec2_restore_volume(context: JobContext, job: Any) -> JobResult:
     return ec2_restore_volume.run(context, job)
 
 
+def _ec2_retention(context: JobContext, job: Any) -> JobResult:
+    from agent.jobs import ec2_retention
+
+    return ec2_retention.run(context, job)
+
+
 #: Called with the context and the job's own message; raises `JobFailed` or `JobStopped`.
 JOBS: Final[Mapping[str, Callable[[JobContext, Any], JobResult]]] = MappingProxyType(
     {
         "ec2-archive": _ec2_archive,
         "ec2-backup": _ec2_backup,
+        "ec2-health-check": _ec2_health_check,
         "ec2-restore-files": _ec2_restore_files,
         "ec2-restore-volume": _ec2_restore_volume,
+        "ec2-retention": _ec2_retention,
     }
 )

@@ -29,6 +29,8 @@ from agent.repository.head import Head, Volume, encode_head
 from agent.repository.layout import Chain, point_key
 from agent.repository.lease import Lease, acquire
 from agent.repository.mapping import MapObjects
+from agent.repository.mending import load_mending
+from agent.repository.owner import claim
 from agent.repository.repository import Repository
 from agent.repository.writer import Stored, Writer
 
@@ -45,6 +47,7 @@ def run(context: JobContext, job: BackupJob, means: Means | None = None) -> JobR
     share_heaps()
     with translated(), Crew(context.stop) as crew:
         repository = means.repository(context, job.repository, create=True)
+        claim(repository, context.install)
         chain = Chain(account=job.resource.account, region=job.resource.region, resource=job.resource.id)
         crew.check()
         lease = acquire(
@@ -105,12 +108,13 @@ class _Backup:
     def write(self, lease: Lease, last: list[Callable[[], None]]) -> Head:
         """Write the restore point; `last` gets what must be done whatever happens."""
         job, crew, repository, chain = self.job, self.crew, self.repository, self.chain
-        parent = self._parent()
+        mending = load_mending(repository)
+        parent = None if mending.asks_for_all(chain, job.parent) else self._parent()
         size = sum(volume.size_bytes for volume in job.volumes)
         most = size // BLOCK if parent is None else 0
         budget = min(_MOST_KNOWN, max(_LEAST_KNOWN, 2 * most))
-        known = load_known(repository, chain, crew, budget=budget, expected=size // BLOCK)
-        writer = Writer(repository, chain, crew, known=known, compression=job.compression)
+        known = load_known(repository, chain, crew, budget=budget, expected=size // BLOCK, mending=mending)
+        writer = Writer(repository, chain, crew, known=known, compression=job.compression, mending=mending)
         last.append(writer.salvage)
         reading = Reading(
             volumes=job.volumes,
@@ -125,7 +129,9 @@ class _Backup:
         reading.read(crew, self.means.threads)
         stored = writer.finish()
         reading.maps.flush()
-        head = self._head(reading.sources, stored, lease)
+        has_read_all = all(source.parent is None for source in reading.sources)
+        mended = mending.finish(repository, chain, has_read_all=has_read_all)
+        head = self._head(reading.sources, stored, lease, mended)
         key = point_key(chain, head.point)
         key_id, data_key = repository.ring.current()
         sealed = encode_head(head, place=key, key_id=key_id, data_key=data_key)
@@ -135,7 +141,7 @@ class _Backup:
         reading.ebs.close()
         return head
 
-    def _head(self, sources: list[Source], stored: Stored, lease: Lease) -> Head:
+    def _head(self, sources: list[Source], stored: Stored, lease: Lease, mended: list[str]) -> Head:
         job = self.job
         kind = "incremental" if any(source.parent is not None for source in sources) else "full"
         return Head(
@@ -152,7 +158,7 @@ class _Backup:
             fence=lease.fence,
             volumes=tuple(_volume(source) for source in sources),
             configuration=dict(job.configuration),
-            figures=_figures(job.restore_point, kind, sources, stored),
+            figures={**_figures(job.restore_point, kind, sources, stored), **({"mended": mended} if mended else {})},
             install=self.context.install,
             session=self.context.for_session,
         )

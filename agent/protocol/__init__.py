@@ -20,11 +20,13 @@ from agent.protocol.archive import ArchiveJob
 from agent.protocol.backup import BackupJob, BackupVolume
 from agent.protocol.boot import BOOT_LIMIT, Boot, parse_user_data, user_data
 from agent.protocol.files import Output, PointFiles, RestoreFilesJob, SnapshotFiles
+from agent.protocol.health import HealthCheckJob
 from agent.protocol.message import PROTOCOL_VERSION, Message, ProtocolError, format_time, parse_time
 from agent.protocol.orders import JOB_MESSAGES, JobName, Order, order_key, order_prefix, result_key, stop_key
 from agent.protocol.places import DataAccess, RepositoryRef, ResourceRef
 from agent.protocol.reports import JobResult, Outcome, Progress, Report
 from agent.protocol.restore import RestoreVolume, RestoreVolumeJob
+from agent.protocol.retention import RetentionJob
 
 __all__ = [
     "BOOT_LIMIT",
@@ -35,6 +37,7 @@ __all__ = [
     "BackupVolume",
     "Boot",
     "DataAccess",
+    "HealthCheckJob",
     "JobName",
     "JobResult",
     "Message",
@@ -50,6 +53,7 @@ __all__ = [
     "RestoreFilesJob",
     "RestoreVolume",
     "RestoreVolumeJob",
+    "RetentionJob",
     "SnapshotFiles",
     "format_time",
     "order_key",

@@ -8,17 +8,25 @@ from typing import Any, Literal
 from agent.protocol.archive import ArchiveJob
 from agent.protocol.backup import BackupJob
 from agent.protocol.files import RestoreFilesJob
+from agent.protocol.health import HealthCheckJob
 from agent.protocol.message import PROTOCOL_VERSION, Message
 from agent.protocol.restore import RestoreVolumeJob
+from agent.protocol.retention import RetentionJob
 
-JobName = Literal["ec2-archive", "ec2-backup", "ec2-restore-files", "ec2-restore-volume"]
+JobName = Literal[
+    "ec2-archive", "ec2-backup", "ec2-health-check", "ec2-restore-files", "ec2-restore-volume", "ec2-retention"
+]
 
 #: The message that states each job.
-JOB_MESSAGES: dict[str, type[ArchiveJob | BackupJob | RestoreFilesJob | RestoreVolumeJob]] = {
+JOB_MESSAGES: dict[
+    str, type[ArchiveJob | BackupJob | HealthCheckJob | RestoreFilesJob | RestoreVolumeJob | RetentionJob]
+] = {
     "ec2-archive": ArchiveJob,
     "ec2-backup": BackupJob,
+    "ec2-health-check": HealthCheckJob,
     "ec2-restore-files": RestoreFilesJob,
     "ec2-restore-volume": RestoreVolumeJob,
+    "ec2-retention": RetentionJob,
 }
 
 

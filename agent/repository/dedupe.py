@@ -7,19 +7,21 @@ costs room and nothing else. Packs that are marked for deletion are not used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from threading import Lock
 from typing import Final
 
 from agent.crew import Crew
-from agent.repository.errors import Missing
+from agent.repository.errors import Damaged, Missing
+from agent.repository.forward import Place
 from agent.repository.index import ROW_BYTES, decode_index
 from agent.repository.known import KnownBlocks
-from agent.repository.layout import INDEX, MARKS, PACK_ID, Chain, index_prefix
+from agent.repository.layout import INDEX, Chain, index_prefix
+from agent.repository.marks import marked_packs
+from agent.repository.mending import Mending
 from agent.repository.objects import Entry
 from agent.repository.pack import PackTable
 from agent.repository.repository import Repository
-from agent.repository.seal import unpack_document, unseal
 
 _READERS: Final = 6
 #: Segments of other chains that are looked at in the list, and read, at most.
@@ -27,10 +29,20 @@ _LISTED: Final = 20_000
 _FOREIGN: Final = 256
 
 
-def load_known(repository: Repository, chain: Chain, crew: Crew, *, budget: int, expected: int) -> KnownBlocks:
-    """Return the blocks that need not be stored, at most about `budget`, with room for `expected` more."""
+def load_known(
+    repository: Repository, chain: Chain, crew: Crew, *, budget: int, expected: int, mending: Mending | None = None
+) -> KnownBlocks:
+    """Return the blocks that need not be stored, at most about `budget`, with room for `expected` more.
+
+    Places that `mending` knows to be damaged are left out. The caller holds a lease from before: a collector that marks
+    packs from now on waits until it is given back.
+    """
     known = KnownBlocks(budget + expected)
-    marked = marked_packs(repository)
+    try:
+        marked = marked_packs(repository)
+    except Damaged:
+        return known  # nobody can say which packs are going, so none is relied upon
+    bad = mending.bad if mending is not None else {}
     chosen = _within(_segments(repository, chain), budget)
     lock = Lock()
 
@@ -44,36 +56,25 @@ def load_known(repository: Repository, chain: Chain, crew: Crew, *, budget: int,
                 sealed = repository.objects.get(entry.key)
             except Missing:
                 continue  # rewritten by retention meanwhile
-            tables = decode_index(sealed, place=entry.key, find_key=repository.ring.find)
+            try:
+                tables = decode_index(sealed, place=entry.key, find_key=repository.ring.find)
+            except Damaged:
+                continue  # it only saves room; a health check names it, and a collection clears it away
             with lock:
                 for table in tables:
                     if table.pack_id not in marked:
-                        add_table(known, table)
+                        add_table(known, table, bad)
 
     crew.start(_READERS, work, name="index").wait()
     return known
 
 
-def add_table(known: KnownBlocks, table: PackTable) -> None:
-    """Make a pack's blocks known."""
+def add_table(known: KnownBlocks, table: PackTable, bad: Container[Place] = ()) -> None:
+    """Make a pack's blocks known, but for those in a bad place."""
     for slot in range(table.slots):
         block_id = table.block_id(slot)
-        if known.find(block_id) is None:
+        if (table.pack_id, slot) not in bad and known.find(block_id) is None:
             known.add(block_id, table.pack_id, slot)
-
-
-def marked_packs(repository: Repository) -> set[bytes]:
-    """Return the packs that are marked for deletion."""
-    marked: set[bytes] = set()
-    for entry in repository.objects.list(MARKS):
-        try:
-            sealed = repository.objects.get(entry.key)
-        except Missing:
-            continue  # carried out or withdrawn meanwhile
-        plain = unseal(sealed, place=entry.key, find_key=repository.ring.find)
-        packs = unpack_document(plain, place=entry.key)["packs"]
-        marked.update(packs[start : start + PACK_ID] for start in range(0, len(packs), PACK_ID))
-    return marked
 
 
 def _segments(repository: Repository, chain: Chain) -> Iterator[Entry]:

@@ -36,6 +36,10 @@ class Unusable(RepositoryError):
     """The repository is of a newer format, or its keys cannot be unwrapped."""
 
 
+class Foreign(RepositoryError):
+    """The repository belongs to another installation."""
+
+
 class Busy(RepositoryError):
     """Another writer holds the chain's lease."""
 

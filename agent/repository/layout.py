@@ -18,11 +18,17 @@ INDEX: Final = "index"
 MARKS: Final = "gc"
 FORWARDS: Final = "forward"
 LEASES: Final = "lease"
+MAPS: Final = "map"
+PACKS: Final = "packs"
+DAMAGE: Final = "damage"
+#: Which installation the repository belongs to.
+OWNER: Final = "owner.json"
 
 #: A pack id: the 4 bytes of the data key's id, then 16 random bytes. Never used again, also not for equal content.
 PACK_ID: Final = 20
 KEY_ID: Final = 4
 
+_OF_CHAIN: Final = 5
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}\Z")
 
 
@@ -57,7 +63,7 @@ def time_id(clock: Callable[[], float] = time.time) -> str:
 
 def pack_key(pack_id: bytes) -> str:
     """Return the key of a pack; the first random byte spreads packs over 256 prefixes."""
-    return f"packs/{pack_id[KEY_ID]:02x}/{pack_id.hex()}"
+    return f"{PACKS}/{pack_id[KEY_ID]:02x}/{pack_id.hex()}"
 
 
 def wrap_key(key_id: bytes, wrap: str) -> str:
@@ -77,7 +83,7 @@ def index_key(chain: Chain, name: str) -> str:
 
 def map_key(chain: Chain, name: str) -> str:
     """Return the key of an object that holds map segments of a chain."""
-    return f"map/{chain.path}/{name}"
+    return f"{MAPS}/{chain.path}/{name}"
 
 
 def point_prefix(chain: Chain) -> str:
@@ -90,6 +96,19 @@ def point_key(chain: Chain, point: str) -> str:
     if not _PART.match(point):
         raise RepositoryError(f"restore point {point!r} cannot be part of an object's key")
     return f"{point_prefix(chain)}/{point}"
+
+
+def damage_key(chain: Chain, point: str) -> str:
+    """Return the key under which it stands what a health check has found of a restore point."""
+    return f"{DAMAGE}/{chain.path}/{point}"
+
+
+def chain_of(key: str) -> Chain:
+    """Return the chain that a key of an index segment, map, head, lease or finding names. Raises `RepositoryError`."""
+    parts = key.split("/")
+    if len(parts) != _OF_CHAIN:
+        raise RepositoryError(f"{key} is not where this program puts objects", "Remove it if you know what it is")
+    return Chain(account=parts[1], region=parts[2], resource=parts[3])
 
 
 def lease_prefix(chain: Chain) -> str:

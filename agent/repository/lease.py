@@ -12,13 +12,13 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from agent.repository.errors import Busy, Exists, Fenced, Missing, RepositoryError
+from agent.repository.errors import Busy, Damaged, Exists, Fenced, Missing, RepositoryError
 from agent.repository.keys import KeyRing
-from agent.repository.layout import Chain, lease_key, lease_prefix
+from agent.repository.layout import LEASES, Chain, lease_key, lease_prefix
 from agent.repository.objects import Objects
 from agent.repository.seal import pack_document, seal, unpack_document, unseal
 
@@ -29,14 +29,22 @@ RENEW: Final = 15.0
 SKEW: Final = 10.0
 
 
+#: Who collects garbage holds the lease of a chain that no resource has.
+COLLECTOR: Final = Chain(account="repository", region="collector", resource="collector")
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Held:
+class Held:
+    """A lease as it stands in the store. `until` 0 means given back; then `note` is what its holder left."""
+
     fence: int
     owner: str
     token: str
     until: float
+    note: float = 0.0
 
     def is_over(self, now: float) -> bool:
+        """Whether it does not count any more."""
         return self.until + SKEW < now
 
 
@@ -57,9 +65,9 @@ class Lease:
         self._lock = threading.Lock()
         self._ended = threading.Event()
 
-    def _content(self, until: float) -> bytes:
+    def _content(self, until: float, note: float = 0.0) -> bytes:
         key_id, data_key = self._ring.current()
-        document = {"owner": self._owner, "token": self._token, "until": until}
+        document = {"owner": self._owner, "token": self._token, "until": until, "note": note}
         place = lease_key(self._chain, self.fence)
         return seal(pack_document(document), place=place, key_id=key_id, data_key=data_key)
 
@@ -79,7 +87,7 @@ class Lease:
     def hold(self) -> None:
         """Make sure that the chain is still ours, just before something is published. Raises `Fenced`."""
         self.renew()
-        held = _highest(self._objects, self._ring, self._chain)
+        held = highest(self._objects, self._ring, self._chain)
         if held is None or held.fence != self.fence or held.token != self._token:
             raise Fenced(f"another writer has taken over {self._chain.path}")
 
@@ -89,11 +97,13 @@ class Lease:
             with contextlib.suppress(RepositoryError):
                 self.renew()
 
-    def release(self) -> None:
-        """Give the chain back. What cannot be written is left to run out."""
-        self._ended.set()
+    def release(self, note: float = 0.0) -> None:
+        """Give the chain back, once, with a note for the next holder. What cannot be written is left to run out."""
         with self._lock, contextlib.suppress(RepositoryError):
-            self._objects.put(lease_key(self._chain, self.fence), self._content(0.0))
+            if self._ended.is_set():
+                return
+            self._ended.set()
+            self._objects.put(lease_key(self._chain, self.fence), self._content(0.0, note))
 
 
 def acquire(
@@ -105,16 +115,17 @@ def acquire(
     pause: Callable[[float], None],
     ended: frozenset[str] = frozenset(),
     clock: Callable[[], float] = time.time,
+    patience: float = TERM + SKEW + RENEW,
 ) -> Lease:
     """Get the right to write a chain.
 
     When another writer holds it, waits a little longer than a dead writer's lease would count; one that is still held
-    then belongs to a living writer. Raises `Busy` then. Leases of owners that are known to have `ended` do not count.
-    `pause` waits that many seconds and may raise.
+    then belongs to a living writer. Raises `Busy` then, or after `patience` seconds. Leases of owners that are known to
+    have `ended` do not count. `pause` waits that many seconds and may raise.
     """
-    patience = clock() + TERM + SKEW + RENEW
+    last_moment = clock() + patience
     while True:
-        held = _highest(objects, ring, chain)
+        held = highest(objects, ring, chain)
         if held is None or held.owner in ended or held.is_over(clock()):
             lease = Lease(
                 objects, ring, chain, owner=owner, fence=(held.fence if held is not None else 0) + 1, clock=clock
@@ -125,7 +136,7 @@ def acquire(
                 continue
             _forget_older(objects, chain, lease.fence)
             return lease
-        if clock() >= patience:
+        if clock() >= last_moment:
             raise Busy(
                 f"{chain.path} is being written by {held.owner}",
                 "Wait until that session has ended, or stop it",
@@ -133,21 +144,43 @@ def acquire(
         pause(max(0.1, min(5.0, held.until + SKEW - clock())))
 
 
-def _highest(objects: Objects, ring: KeyRing, chain: Chain) -> _Held | None:
+def highest(objects: Objects, ring: KeyRing, chain: Chain) -> Held | None:
+    """Return the lease of a chain that counts, None when there never was one. Raises `Damaged`."""
     keys = [entry.key for entry in objects.list(lease_prefix(chain))]
     for key in sorted(keys, reverse=True):
         try:
             sealed = objects.get(key)
         except Missing:
             continue  # an older one, removed by a newer holder meanwhile
-        document = unpack_document(unseal(sealed, place=key, find_key=ring.find), place=key)
-        return _Held(
+        try:
+            document = unpack_document(unseal(sealed, place=key, find_key=ring.find), place=key)
+        except Damaged as error:
+            raise Damaged(str(error), f"When no session works on {chain.resource}, delete the object") from None
+        return _held(key, document)
+    return None
+
+
+def all_held(objects: Objects, ring: KeyRing) -> Iterator[tuple[str, Held]]:
+    """Return the lease that counts of every chain, by the chain's path. Raises `Damaged`."""
+    paths = {entry.key.removeprefix(f"{LEASES}/").rpartition("/")[0] for entry in objects.list(LEASES)}
+    for path in sorted(paths - {COLLECTOR.path}):
+        account, region, resource = path.split("/")
+        held = highest(objects, ring, Chain(account=account, region=region, resource=resource))
+        if held is not None:
+            yield path, held
+
+
+def _held(key: str, document: dict[str, Any]) -> Held:
+    try:
+        return Held(
             fence=int(key.rpartition("/")[2]),
             owner=str(document["owner"]),
             token=str(document["token"]),
             until=float(document["until"]),
+            note=float(document.get("note", 0.0)),
         )
-    return None
+    except (KeyError, TypeError, ValueError):
+        raise Damaged(f"{key} is damaged: it holds no lease") from None
 
 
 def _forget_older(objects: Objects, chain: Chain, fence: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import obstore
@@ -33,10 +33,11 @@ _DENIED: Final = (PermissionDeniedError, UnauthenticatedError)
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A listed object; `size` in bytes."""
+    """A listed object; `size` in bytes, `modified` in seconds since 1970."""
 
     key: str
     size: int
+    modified: float = field(default=0.0, compare=False)
 
 
 class Objects:
@@ -119,7 +120,9 @@ class Objects:
         with self._reading(f"{prefix}/"):
             for chunk in obstore.list(self._store, prefix=prefix, chunk_size=_LIST_CHUNK):
                 for meta in sorted(chunk, key=lambda one: one["path"]):
-                    yield Entry(key=str(meta["path"]), size=int(meta["size"]))
+                    yield Entry(
+                        key=str(meta["path"]), size=int(meta["size"]), modified=meta["last_modified"].timestamp()
+                    )
 
     def _is_listed(self, key: str) -> bool:
         folder = key.rpartition("/")[0]

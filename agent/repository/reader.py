@@ -100,10 +100,14 @@ def grouped(gathered: Sequence[tuple[int, Segment]]) -> Iterator[Wanted]:
 
 
 class LoadedPack:
-    """Some blobs of one pack in memory. Any thread may open them."""
+    """Some blobs of one pack in memory. Any thread may open them.
 
-    def __init__(self, reader: PackReader, blobs: dict[int, memoryview]) -> None:
+    A blob that is damaged is taken from where a later backup has stored its block anew, if one has.
+    """
+
+    def __init__(self, repository: Repository, reader: PackReader, blobs: dict[int, memoryview]) -> None:
         """Take the blobs by slot."""
+        self._repository = repository
         self._reader = reader
         self._blobs = blobs
 
@@ -114,7 +118,22 @@ class LoadedPack:
 
     def open(self, slot: int, check: bytes, decompressor: zstandard.ZstdDecompressor) -> tuple[bytes, bytes]:
         """Return (block id, the block) of a slot. Raises `Damaged`, also when it is not the block that is meant."""
-        return self.id(slot, check), self._reader.open(slot, self._blobs[slot], decompressor)
+        block_id = self.id(slot, check)
+        try:
+            return block_id, self.open_here(slot, decompressor)
+        except Damaged:
+            elsewhere = self._elsewhere(slot)
+            if elsewhere is None:
+                raise
+            return elsewhere[0].open(elsewhere[1], check, decompressor)
+
+    def open_here(self, slot: int, decompressor: zstandard.ZstdDecompressor) -> bytes:
+        """Return the block of a slot, from this pack and no other. Raises `Damaged`."""
+        return self._reader.open(slot, self._blobs[slot], decompressor)
+
+    def _elsewhere(self, slot: int) -> tuple[LoadedPack, int] | None:
+        found = self._repository.forwards.known_places(self.table.pack_id, [slot]).get(slot)
+        return None if found is None else (load_pack(self._repository, found[0], [found[1]]), found[1])
 
     def id(self, slot: int, check: bytes) -> bytes:
         """Return the id of the block in a slot. Raises `Damaged` when it is not the block that is meant."""
@@ -125,6 +144,16 @@ class LoadedPack:
 
     def content(self, slot: int) -> tuple[int, bytes]:
         """Return flag and content of a slot as it was stored. Raises `Damaged`."""
+        try:
+            return self.content_here(slot)
+        except Damaged:
+            elsewhere = self._elsewhere(slot)
+            if elsewhere is None:
+                raise
+            return elsewhere[0].content(elsewhere[1])
+
+    def content_here(self, slot: int) -> tuple[int, bytes]:
+        """Return flag and content of a slot, from this pack and no other. Raises `Damaged`."""
         return self._reader.content(slot, self._blobs[slot])
 
 
@@ -134,6 +163,12 @@ def load_pack(repository: Repository, pack_id: bytes, slots: Sequence[int]) -> L
     return opened if isinstance(opened, LoadedPack) else _load_slots(repository, opened, slots)
 
 
+def load_table(repository: Repository, pack_id: bytes) -> PackTable:
+    """Return what a pack holds, and nothing of it. Raises `Missing`, `Damaged`."""
+    opened = _open(repository, pack_id, [])
+    return opened.table if isinstance(opened, LoadedPack) else opened
+
+
 def _open(repository: Repository, pack_id: bytes, slots: Sequence[int]) -> LoadedPack | PackTable:
     """Return the slots of a pack that was read whole; of a large one, or for few slots, only what the pack holds."""
     key, find_key = pack_key(pack_id), repository.ring.find
@@ -141,7 +176,7 @@ def _open(repository: Repository, pack_id: bytes, slots: Sequence[int]) -> Loade
     if whole is not None:
         table = read_table(pack_id, whole, find_key)
         blobs = {slot: whole[begin:end] for slot, begin, end in _places(table, slots)}
-        return LoadedPack(PackReader(table, find_key), blobs)
+        return LoadedPack(repository, PackReader(table, find_key), blobs)
     end = repository.objects.get_end(key, END)
     if len(end) < ending_length(end) <= _MOST_END:
         end = repository.objects.get_end(key, ending_length(end))
@@ -154,7 +189,7 @@ def _load_slots(repository: Repository, table: PackTable, slots: Sequence[int]) 
         pack_key(table.pack_id), [begin for _, begin, _ in places], [end - begin for _, begin, end in places]
     )
     blobs = {slot: part for (slot, _, _), part in zip(places, parts, strict=True)}
-    return LoadedPack(PackReader(table, repository.ring.find), blobs)
+    return LoadedPack(repository, PackReader(table, repository.ring.find), blobs)
 
 
 def load_wanted(repository: Repository, wanted: Wanted) -> Iterator[tuple[LoadedPack, Wanted]]:
@@ -168,6 +203,12 @@ def load_wanted(repository: Repository, wanted: Wanted) -> Iterator[tuple[Loaded
         try:
             opened = _open(repository, one.pack_id, one.slots.tolist())
         except Missing:
+            waiting += _forwarded(repository, one)
+            continue
+        except Damaged:
+            # Nothing of it can be read. All may be elsewhere; else the damage is the thing to tell.
+            if not _is_elsewhere(repository, one):
+                raise
             waiting += _forwarded(repository, one)
             continue
         if isinstance(opened, LoadedPack):
@@ -184,6 +225,11 @@ def _in_parts(table: PackTable, wanted: Wanted) -> Iterator[Wanted]:
     ends = np.cumsum(table.lengths[wanted.slots[order]], dtype=np.uint64)
     for rows in np.split(order, np.flatnonzero(np.diff(ends // _WHOLE)) + 1):
         yield Wanted(wanted.pack_id, wanted.slots[rows], wanted.indices[rows], wanted.checks[rows])
+
+
+def _is_elsewhere(repository: Repository, wanted: Wanted) -> bool:
+    slots = set(wanted.slots.tolist())
+    return repository.forwards.known_places(wanted.pack_id, slots).keys() == slots
 
 
 def _forwarded(repository: Repository, wanted: Wanted) -> list[Wanted]:

@@ -18,6 +18,7 @@ from agent.repository.errors import RepositoryError
 from agent.repository.index import encode_index
 from agent.repository.known import KnownBlocks
 from agent.repository.layout import Chain, index_key, pack_key, time_id
+from agent.repository.mending import Mending
 from agent.repository.pack import PACK_SIZE, RAW, ZSTD, OpenPack, PackTable
 from agent.repository.repository import Repository
 
@@ -52,8 +53,10 @@ class Writer:
         known: KnownBlocks,
         compression: Compression = "balanced",
         pack_size: int = PACK_SIZE,
+        mending: Mending | None = None,
     ) -> None:
-        """Start the uploading threads in `crew`. `known` is used and added to."""
+        """Start the uploading threads in `crew`. `known` is used and added to; `mending` hears of every block."""
+        self._mending = mending
         self._repository = repository
         self._chain = chain
         self._known = known
@@ -73,6 +76,12 @@ class Writer:
 
     def store(self, block_id: bytes, data: bytes) -> tuple[bytes, int]:
         """Return (pack id, slot) of a block, storing it unless it is known. `block_id` is the SHA-256 of `data`."""
+        place = self._placed(block_id, data)
+        if self._mending is not None:
+            self._mending.note(block_id, place)
+        return place
+
+    def _placed(self, block_id: bytes, data: bytes) -> tuple[bytes, int]:
         with self._stored:
             while True:
                 place = self._known.find(block_id)

@@ -9,20 +9,23 @@ from typing import Any, cast
 from botocore.session import Session
 
 from agent.ebs import BLOCK, Ebs
-from agent.jobs import ec2_backup, ec2_restore_volume
+from agent.jobs import ec2_backup, ec2_health_check, ec2_restore_volume, ec2_retention
 from agent.jobs.context import JobContext
 from agent.jobs.opening import Means
 from agent.protocol import (
     BackupJob,
     BackupVolume,
     DataAccess,
+    HealthCheckJob,
     JobResult,
     RepositoryRef,
     ResourceRef,
     RestoreVolume,
     RestoreVolumeJob,
+    RetentionJob,
 )
 from agent.repository.head import Head
+from agent.repository.layout import Chain
 from agent.repository.repository import Repository, open_repository
 from support.block_devices import Content, FakeEbs
 from support.repositories import CHAIN, FakeKeys, Watched
@@ -43,6 +46,8 @@ class Bench:
     progress: list[tuple[int, int]] = field(default_factory=list)
     worker: str = "i-worker"
     threads: int = 4
+    resource: ResourceRef = RESOURCE
+    install: str = ""
 
     @property
     def repository(self) -> Repository:
@@ -50,13 +55,18 @@ class Bench:
         return open_repository(self.objects, self.keys)
 
     def head(self, point: str) -> Head:
-        """Return a restore point of the one chain."""
-        return self.repository.point(CHAIN, point)
+        """Return a restore point of the chain."""
+        return self.repository.point(self.chain, point)
+
+    @property
+    def chain(self) -> Chain:
+        """The chain of the resource."""
+        return Chain(account=self.resource.account, region=self.resource.region, resource=self.resource.id)
 
     @property
     def points(self) -> list[str]:
         """The ids of the chain's restore points."""
-        return list(self.repository.points(CHAIN))
+        return list(self.repository.points(self.chain))
 
     def context(self) -> JobContext:
         """Return what the runner gives a job."""
@@ -65,6 +75,7 @@ class Bench:
             worker_id=self.worker,
             stop=self.stop,
             progress=lambda done, total: self.progress.append((done, total)),
+            install=self.install,
         )
 
     def means(self) -> Means:
@@ -85,7 +96,7 @@ class Bench:
         job = BackupJob(
             repository=REPOSITORY,
             data=DataAccess(region="eu-west-1"),
-            resource=RESOURCE,
+            resource=self.resource,
             restore_point=point,
             created_at="2026-11-23T02:00:00.000Z",
             volumes=volumes,
@@ -100,12 +111,22 @@ class Bench:
         job = RestoreVolumeJob(
             repository=REPOSITORY,
             data=DataAccess(region="eu-west-1"),
-            source=RESOURCE,
+            source=self.resource,
             restore_point=point,
             volumes=volumes,
             read_back=read_back,
         )
         return ec2_restore_volume.run(self.context(), job, self.means())
+
+    def retain(self, *due: str, grace: int = 0, **more: Any) -> JobResult:
+        """Do a retention job; nothing waits for a grace time unless told to."""
+        job = RetentionJob(repository=REPOSITORY, source=self.resource, due=due, grace=grace, **more)
+        return ec2_retention.run(self.context(), job, self.means())
+
+    def check(self, point: str, *, sample: int = 100) -> JobResult:
+        """Do a health check job."""
+        job = HealthCheckJob(repository=REPOSITORY, source=self.resource, restore_point=point, sample=sample)
+        return ec2_health_check.run(self.context(), job, self.means())
 
     def restored(self, point: str, volume: str = "vol-1", size: int = 4 * GIB) -> Content:
         """Restore one volume into a new snapshot; return the snapshot's blocks."""

@@ -110,6 +110,11 @@ class Watched(Objects):
         super().put(key, data)
         self.written.append(key)
 
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.before("delete", key)
+        super().delete(key)
+
     def keys(self, prefix: str) -> list[str]:
         """Return the keys below a prefix."""
         return [entry.key for entry in self.list(prefix)]
