@@ -78,7 +78,7 @@ class Eye:
     def left(
         self, accounts: Sequence[str], *, install: str, control_bucket: str, control_account: str
     ) -> list[Leftover]:
-        """List what an install has left: workers alive, temporary roles and profiles, snapshots, orders."""
+        """List what an install has left: workers alive, instances half restored, images, roles, snapshots, orders."""
         found: list[Leftover] = []
         for account in accounts:
             found += self._compute_left(account, install)
@@ -95,11 +95,14 @@ class Eye:
     def _compute_left(self, account: str, install: str) -> Iterator[Leftover]:
         ec2 = self.client(account, "ec2")
         ours = [{"Name": "tag:daywork:install", "Values": [install]}]
-        for page in ec2.get_paginator("describe_instances").paginate(Filters=ours):
-            for reservation in page["Reservations"]:
-                for one in reservation["Instances"]:
+        half_made = [{"Name": "tag:daywork:restoring", "Values": [install]}]
+        for kind, filters in (("worker", ours), ("instance under restore", half_made)):
+            for page in ec2.get_paginator("describe_instances").paginate(Filters=filters):
+                for one in [one for reservation in page["Reservations"] for one in reservation["Instances"]]:
                     if one["State"]["Name"] in _ALIVE:
-                        yield Leftover(kind="worker", account=account, name=one["InstanceId"])
+                        yield Leftover(kind=kind, account=account, name=one["InstanceId"])
+        for one in ec2.describe_images(Owners=["self"], Filters=ours)["Images"]:
+            yield Leftover(kind="image", account=account, name=one["ImageId"])
         for page in ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=ours):
             for one in page["Snapshots"]:
                 yield Leftover(kind="snapshot", account=account, name=one["SnapshotId"])
