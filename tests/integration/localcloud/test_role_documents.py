@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 from support.cloud import REGION, Keys, code
+from support.restoring import restore_an_instance
 from support.seeded import FIRST, HOME, INSTALL, World, seeded_world
 from support.servers import wait_for
 
 from agent.protocol import Order, order_key, result_key
 from orchestrator import policies, tags
+from orchestrator.archive_store import PackState
 from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.ports import LaunchCall, NewVolume, SnapshotView
 
@@ -167,6 +169,68 @@ def use_repository(world: World, keys: Keys) -> None:
     assert opened["Plaintext"] == made["Plaintext"]
     assert code(lambda: s3.delete_object(Bucket=bucket, Key="packs/1")) in DENIED
     world.cloud.admin("s3", HOME).delete_object(Bucket=bucket, Key="packs/1")
+
+
+def archive_bucket(world: World) -> str:
+    """Return the bucket of the repository's archive."""
+    return str(world.repository["archive"]["url"]).removeprefix("s3://")
+
+
+def use_archive(world: World, keys: Keys) -> None:
+    """Write a pack in parts, give another one up, read and list: as a worker that archives does."""
+    s3, place = world.cloud.client("s3", keys), {"Bucket": archive_bucket(world), "Key": "packs/ab/1"}
+    upload = s3.create_multipart_upload(**place, StorageClass="GLACIER")["UploadId"]
+    part = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"pack")
+    parts = [{"ETag": part["ETag"], "PartNumber": 1}]
+    s3.complete_multipart_upload(**place, UploadId=upload, MultipartUpload={"Parts": parts})
+    given_up = s3.create_multipart_upload(**place, StorageClass="GLACIER")["UploadId"]
+    s3.abort_multipart_upload(**place, UploadId=given_up)
+    s3.put_object(Bucket=place["Bucket"], Key="rp/1", Body=b"head", IfNoneMatch="*")
+    assert s3.get_object(Bucket=place["Bucket"], Key="rp/1")["Body"].read() == b"head"
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=place["Bucket"], Prefix="packs/")["Contents"]] == [
+        "packs/ab/1"
+    ]
+    assert code(lambda: s3.restore_object(**place, RestoreRequest={"Days": 1})) in DENIED
+    assert code(lambda: s3.delete_object(**place)) in DENIED
+    forget_archive(world)
+
+
+def read_archive(world: World, keys: Keys) -> None:
+    """Read what was retrieved, as a worker that restores does; write nothing there."""
+    owner, bucket = world.cloud.admin("s3", HOME), archive_bucket(world)
+    owner.put_object(Bucket=bucket, Key="packs/ab/1", Body=b"pack")
+    s3 = world.cloud.client("s3", keys)
+    assert s3.get_object(Bucket=bucket, Key="packs/ab/1")["Body"].read() == b"pack"
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="packs/")["KeyCount"] == 1
+    assert code(lambda: s3.put_object(Bucket=bucket, Key="packs/ab/2", Body=b"pack")) in DENIED
+    forget_archive(world)
+
+
+def ask_for_packs(world: World) -> None:
+    """Look at archived packs and have one retrieved, as the control plane does; it cannot read it all the same."""
+    owner, bucket = world.cloud.admin("s3", HOME), archive_bucket(world)
+    name = f"packs/ab/{'0' * 8}{'a' * 16}{'1' * 16}"
+    for key in (name, "repo.json", "rp/1"):
+        owner.put_object(Bucket=bucket, Key=key, Body=b"any", StorageClass="STANDARD" if key != name else "GLACIER")
+    access = Access(account=HOME, region=REGION, role=world.repository["reader"])
+    store = world.product.archive(access, f"s3://{bucket}")
+    assert [one.state for one in store.packs("packs/ab", "a" * 16)] == [PackState.ARCHIVED]
+    assert store.packs("packs/ab", "b" * 16) == []
+    for _ in range(2):
+        store.retrieve([name], tier="bulk", days=1)
+    assert [one.state for one in store.packs("packs/ab", "a" * 16)] == [PackState.RETRIEVING]
+    s3 = world.cloud.client("s3", world.cloud.assume(world.control_plane, world.repository["reader"]))
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="rp/")["Contents"]] == ["rp/1"]
+    s3.get_object(Bucket=bucket, Key="repo.json")
+    assert code(lambda: s3.get_object(Bucket=bucket, Key=name)) in DENIED
+    forget_archive(world)
+
+
+def forget_archive(world: World) -> None:
+    """Empty the archive's bucket."""
+    owner, bucket = world.cloud.admin("s3", HOME), archive_bucket(world)
+    for one in owner.list_objects_v2(Bucket=bucket).get("Contents", []):
+        owner.delete_object(Bucket=bucket, Key=one["Key"])
 
 
 def read_heads(world: World) -> None:
@@ -372,6 +436,10 @@ def run_production_session(world: World, account: str, purpose: str) -> None:
     ebs.list_changed_blocks(SecondSnapshotId=started.snapshot_id)
     at_home = account == HOME
     use_repository(world, keys if at_home else world.cloud.assume(keys, world.repository["role"]))
+    if at_home:
+        read_archive(world, keys)
+    else:
+        use_archive(world, world.cloud.assume(keys, world.repository["role"]))
 
     fleet.terminate([worker])
     fleet.absent_snapshot(started.snapshot_id)
@@ -410,6 +478,7 @@ def run_planning(world: World) -> None:
     assert world.product.rights(world.access(HOME, "workerDeployment")).trust(world.repository["role"])["Statement"]
     look_at_the_own_doors(world)
     read_heads(world)
+    ask_for_packs(world)
 
 
 def look_at_file_systems(world: World, access: Access) -> None:
@@ -443,6 +512,7 @@ SESSIONS: dict[str, Callable[[World], None]] = {
     "planning": run_planning,
     "backup": run_backup_session,
     "restore": run_restore_session,
+    "restore of an instance": restore_an_instance,
     "production backup": lambda world: run_production_session(world, FIRST, "backup"),
     "production restore": lambda world: run_production_session(world, FIRST, "restore"),
     "production at home": lambda world: run_production_session(world, HOME, "backup"),
