@@ -57,7 +57,7 @@ class Cloud:
         )
         self.blocks = Blocks(directory / "blocks", settings)
         self.control.add_page("volumes", self.blocks.pages.serve)
-        self.quotas = Quotas()
+        self.quotas = Quotas(self.throttle)
         self.control.add_page("quotas", self.quotas.serve)
         self.lifecycle.observe(self.metadata)
         self._plugins = list(plugins)

@@ -65,6 +65,21 @@ class Throttle:
         self._lock = threading.Lock()
         #: (account, Region, bucket's name) -> (tokens, time of the latest look)
         self._levels: dict[tuple[str, str, str], tuple[float, float]] = {}
+        #: Accounts whose RunInstances calls have a bucket of their own.
+        self._launches: dict[str, Bucket] = {}
+
+    def launches(self, account: str) -> Bucket:
+        """Return the bucket of an account's RunInstances calls."""
+        return self._launches.get(account, REQUESTS["RunInstances"])
+
+    def set_launches(self, account: str, bucket: Bucket | None) -> None:
+        """Give an account's RunInstances calls another bucket, full; None: the documented one again."""
+        with self._lock:
+            if bucket is None:
+                self._launches.pop(account, None)
+            else:
+                self._launches[account] = bucket
+            self._levels = {key: level for key, level in self._levels.items() if key[0] != account}
 
     def switch(self, *, on: bool) -> None:
         """Turn it on or off; all buckets are full again."""
@@ -82,7 +97,8 @@ class Throttle:
         """Take what a call costs. Raises `AwsError` RequestLimitExceeded when a bucket has too little."""
         if not self._on or call.service != "ec2":
             return
-        costs = [(*_request_bucket(call), 1.0)]
+        name, bucket = _request_bucket(call)
+        costs = [(name, self.launches(account) if call.operation == "RunInstances" else bucket, 1.0)]
         if call.operation in RESOURCES:
             costs.append((f"{call.operation} instances", RESOURCES[call.operation], _instances(call)))
         now = self._clock()

@@ -24,15 +24,19 @@ SLOWEST = 0.1
 RECOVERY = 0.01
 
 _FORGOTTEN = timedelta(hours=1)
+#: An account's own rate changes when somebody asks AWS for another one.
+_LEARNT = timedelta(days=1)
 _TIMEOUT = 2.0
 _NO_RESOURCES = Bucket(1_000_000, 1_000_000)
 
-#: KEYS: the bucket. ARGV: what to do, calls (burst, refill), resources (burst, refill), resources wanted, and the three
-#: figures above with the time to live. Returns {milliseconds to wait, resources that could be taken with a call now}.
+#: KEYS: the bucket, and the account's own rate of calls. ARGV: what to do, calls (burst, refill), resources (burst,
+#: refill), resources wanted, and the three figures above with the time to live.
+#: Returns {milliseconds to wait, resources that could be taken with a call now}.
 _SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
-local burst, refill = tonumber(ARGV[2]), tonumber(ARGV[3])
+local own = redis.call('HMGET', KEYS[2], 'burst', 'refill')
+local burst, refill = tonumber(own[1]) or tonumber(ARGV[2]), tonumber(own[2]) or tonumber(ARGV[3])
 local most, more = tonumber(ARGV[4]), tonumber(ARGV[5])
 local wanted = math.min(tonumber(ARGV[6]), most)
 local slower, slowest, recovery = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -86,13 +90,38 @@ class RedisLimiter:
         """See the port."""
         self._do("throttled", account, region, api, 0)
 
+    def knows(self, account: str, region: str, api: str) -> bool:
+        """See the port."""
+        try:
+            return bool(self._redis.exists(self._rate_key(account, region, api)))
+        except RedisError:
+            # Who cannot be told needs not be asked.
+            return True
+
+    def learn(self, account: str, region: str, api: str, rate: tuple[float, float] | None) -> None:
+        """See the port."""
+        documented = RATES[api].calls
+        burst, refill = rate if rate is not None and min(rate) > 0 else (documented.burst, documented.refill)
+        key = self._rate_key(account, region, api)
+        try:
+            with self._redis.pipeline() as pipe:
+                pipe.hset(key, mapping={"burst": burst, "refill": refill})
+                pipe.expire(key, _LEARNT)
+                pipe.execute()
+        except RedisError as error:
+            log.warning("the limiter does not answer; documented rates count", api=api, reason=type(error).__name__)
+
+    def _rate_key(self, account: str, region: str, api: str) -> str:
+        return f"daywork.rates:{self._install}:{account}:{region}:{api}"
+
     def _do(self, what: str, account: str, region: str, api: str, wanted: int) -> Any | None:
         calls, resources = RATES[api].calls, _resources(api)
         key = f"daywork.limits:{self._install}:{account}:{region}:{api}"
         figures = (calls.burst, calls.refill, resources.burst, resources.refill, wanted)
         try:
             return self._script(
-                keys=[key], args=[what, *figures, SLOWER, SLOWEST, RECOVERY, int(_FORGOTTEN.total_seconds())]
+                keys=[key, self._rate_key(account, region, api)],
+                args=[what, *figures, SLOWER, SLOWEST, RECOVERY, int(_FORGOTTEN.total_seconds())],
             )
         except RedisError as error:
             log.warning("the limiter does not answer; calls go on unlimited", api=api, reason=type(error).__name__)

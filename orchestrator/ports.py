@@ -285,7 +285,10 @@ class Room:
 
 
 class Limits(Protocol):
-    """Quotas of one account, in one Region where they are regional: read only. Asked by plans, never by sessions."""
+    """Quotas of one account, in one Region where they are regional: read only.
+
+    Plans ask; a launch asks for room and rate, and goes on without an answer.
+    """
 
     def vcpus(self, types: Sequence[str]) -> dict[str, int]:
         """Return how many vCPUs of the standard quota an instance of each type takes; unknown types are left out.
@@ -295,6 +298,15 @@ class Limits(Protocol):
 
     def room_for_vcpus(self) -> Room:
         """Return the vCPUs of running on-demand instances of the standard families, and their quota."""
+
+    def free_addresses(self, subnets: Sequence[str]) -> dict[str, int]:
+        """Return how many addresses are free in subnets; those that do not exist are left out."""
+
+    def launch_rate(self) -> tuple[float, float]:
+        """Return how many RunInstances calls may come at once, and how many more each second, as Service Quotas says.
+
+        Raises `Missing` where Service Quotas does not know them.
+        """
 
     def room_for_roles(self) -> Room:
         """Return the account's IAM roles, and their quota."""
@@ -467,6 +479,12 @@ class Limiter(Protocol):
 
     def room(self, account: str, region: str, api: str) -> int:
         """Return how many resources could be taken now; none while no call could be made."""
+
+    def knows(self, account: str, region: str, api: str) -> bool:
+        """Whether somebody has said, within a day, how fast the account may call: see `learn`."""
+
+    def learn(self, account: str, region: str, api: str, rate: tuple[float, float] | None) -> None:
+        """Take an account's own rate of calls (at once, and each second); None: the documented one counts."""
 
     def throttled(self, account: str, region: str, api: str) -> None:
         """Learn that AWS has refused a call for its rate: empty the buckets, and fill them more slowly for a while."""

@@ -1,4 +1,4 @@
-"""Quotas of an account, and what is used of them: for plans."""
+"""Quotas of an account, and what is used of them: for plans, and before launches."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ from typing import Any
 
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
+from orchestrator.model.machines import is_standard
 from orchestrator.model.plan import Access
 from orchestrator.ports import Room
 
 #: Service Quotas' code of "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", counted in vCPUs.
 STANDARD = "L-1216C47A"
-_FAMILIES = frozenset("acdhimrtz")
-#: Families that begin with one of these letters and have a quota of their own.
-_OTHERS = ("dl", "hpc", "inf", "trn")
+#: Its codes of the request bucket of RunInstances: how much it holds, and how much comes back a second.
+LAUNCH_BURST, LAUNCH_REFILL = "L-8EEB235C", "L-A2D70E6C"
 _STATES = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 #: Types in one call; EC2 takes 100.
 _PAGE = 100
-
-
-def is_standard(instance_type: str) -> bool:
-    """Whether a type counts for the quota of the standard families."""
-    return instance_type[:1] in _FAMILIES and not instance_type.startswith(_OTHERS)
 
 
 class AwsLimits:
@@ -62,9 +57,25 @@ class AwsLimits:
         sizes = self.vcpus(unsaid) if unsaid else {}
         used = sum(_counted(one) or sizes.get(one["InstanceType"], 0) for one in running)
         with translated("see the quota of vCPUs"):
-            client = self._identities.client("service-quotas", self._access.role, self._access.region)
-            most = client.get_service_quota(ServiceCode="ec2", QuotaCode=STANDARD)["Quota"]["Value"]
+            most = self._quota(STANDARD)
         return Room(used=used, most=int(most))
+
+    def free_addresses(self, subnets: Sequence[str]) -> dict[str, int]:
+        """See the port."""
+        with translated("see the free addresses of subnets"):
+            pages = self._ec2.get_paginator("describe_subnets").paginate(
+                Filters=[{"Name": "subnet-id", "Values": sorted(set(subnets))}]
+            )
+            return {one["SubnetId"]: int(one["AvailableIpAddressCount"]) for page in pages for one in page["Subnets"]}
+
+    def launch_rate(self) -> tuple[float, float]:
+        """See the port."""
+        with translated("see how fast workers may be launched"):
+            return self._quota(LAUNCH_BURST), self._quota(LAUNCH_REFILL)
+
+    def _quota(self, code: str) -> float:
+        client = self._identities.client("service-quotas", self._access.role, self._access.region)
+        return float(client.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
 
     def room_for_roles(self) -> Room:
         """See the port."""

@@ -1,6 +1,6 @@
 """Launching what is asked for: one RunInstances for each batch, each class of error with its own reaction.
 
-a look at an account and Region:  admit what there is room for  ->  call each batch that is due
+a look at an account and Region:  see what there is room for  ->  admit it  ->  call each batch that is due
 
 no capacity     the pool is remembered as full for everybody; the next rung of the ladder at once, or wait for one
 quota           nobody asks again for a while; the requests keep their place and wait for workers of ours to end
@@ -29,16 +29,14 @@ from orchestrator.errors import (
     Retryable,
     Throttled,
 )
-from orchestrator.fleet.admission import Queue, share
-from orchestrator.ledger import batches, journal, launches, leases, pools, registry
+from orchestrator.fleet.queueing import admit
+from orchestrator.fleet.surroundings import look_around
+from orchestrator.ledger import batches, journal, launches, leases, pools, rooms
 from orchestrator.ledger.batches import Batch
-from orchestrator.ledger.launches import Waiting
 from orchestrator.ledger.pools import ANY
 from orchestrator.ledger.store import Transaction
-from orchestrator.model.account import Account
-from orchestrator.model.work import WorkKey
 from orchestrator.ports import LaunchCall
-from orchestrator.services import Install, Services
+from orchestrator.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -51,97 +49,19 @@ _PROPAGATION = retry.RetryPolicy(first=timedelta(seconds=1), most=timedelta(seco
 _THROTTLE = retry.RetryPolicy(first=timedelta(seconds=2), most=timedelta(seconds=30))
 _AGAIN = timedelta(seconds=1)
 
-#: So many workers of one spec that never became ready, and none that did: the next ones would not either.
-BOOT_FAILURES = 3
-
 
 def launch_pending(services: Services, account: str, region: str) -> None:
     """Look at an account and Region: admit requests and launch what is due. Safe to run twice at the same time."""
+    look_around(services, account, region)
     room = services.limiter.room(account, region, API)
     with services.ledger.write() as tx:
-        woken = _admit(services, tx, account, region, room)
+        woken = admit(services, tx, account, region, room)
         due = batches.due(tx, account, region)
     services.dispatch.drive(woken)
     unseen: set[str] = set()
     for batch in due:
         if batch.spec.profile not in unseen and isinstance(_launch(services, batch), NotVisibleYet):
             unseen.add(batch.spec.profile)
-
-
-# --- admission ----------------------------------------------------------------------------------------------------
-
-
-def _admit(services: Services, tx: Transaction, account: str, region: str, room: int) -> list[WorkKey]:
-    """Open batches for those whose turn it is, and show the others why they wait. Returns the work to drive."""
-    queued = launches.waiting(tx, account, region)
-    if not queued:
-        return []
-    woken: list[WorkKey] = []
-    full = pools.full(tx, account, region)
-    able: list[Waiting] = []
-    for one in queued:
-        if failures := launches.boot_failures(tx, one.session, one.digest)[BOOT_FAILURES - 1 :]:
-            woken += _stop_launching(tx, one, failures[-1].reason or "no reason known", failures[-1].remedy or "")
-        elif (opens := full.opens(one.spec.rungs())) is not None:
-            why = f"{full.why(one.spec.rungs())}; asked again at {opens:%H:%M} UTC"
-            launches.explain(tx, account, region, session=one.session, digest=one.digest, why=why)
-        else:
-            able.append(one)
-    if able and room:
-        # While no call can be made, requests gather: one that is opened now could not be joined any more.
-        _open(services, tx, account, region, able, room)
-    return woken
-
-
-def _stop_launching(tx: Transaction, one: Waiting, reason: str, remedy: str) -> list[WorkKey]:
-    """Fail what would start workers that do not start: they cost money and find out nothing new."""
-    why = f"no more workers are launched: {BOOT_FAILURES} of them did not start; the last one: {reason}"
-    journal.write(tx, one.session, why, level="error")
-    return launches.give_up(tx, one.session, one.digest, reason=why, remedy=remedy)
-
-
-def _open(services: Services, tx: Transaction, account: str, region: str, able: list[Waiting], room: int) -> None:
-    install = services.install
-    known = registry.locked(tx, account)
-    limit = None if known is None else known.limits.workers
-    busy = launches.busy(tx, account, region)
-    queues: dict[str, Queue] = {}
-    for one in able:
-        other = queues.get(one.session)
-        count, since = (one.count, one.since) if other is None else (other.count + one.count, other.since)
-        queues[one.session] = Queue(session=one.session, count=count, since=since)
-    paced = sum(busy.values()) + room
-    ceiling = paced if limit is None else min(limit, paced)
-    left = share(list(queues.values()), busy, limit=ceiling, of_session=install.session_workers)
-    free = (
-        None
-        if known is None or known.limits.vcpus is None
-        else known.limits.vcpus - launches.vcpus(tx, account, region)
-    )
-    for one in able:
-        count = min(left[one.session], one.count)
-        if free is not None:
-            count = min(count, max(0, free // one.spec.vcpus))
-            free -= count * one.spec.vcpus
-        left[one.session] -= count
-        if count:
-            batches.admit(tx, account, region, one.session, one.digest, count, patience=install.deadlines.launch)
-        if count < one.count:
-            why = _why(install, known, region, has=busy.get(one.session, 0) + count)
-            launches.explain(tx, account, region, session=one.session, digest=None, why=why)
-
-
-def _why(install: Install, account: Account | None, region: str, *, has: int) -> str:
-    of_session = install.session_workers
-    if of_session is not None and has >= of_session:
-        return f"a session has at most {of_session} workers at once; it waits for one of its own to end"
-    if account is not None and account.limits.workers is not None:
-        most = f"account {account.name} has at most {account.limits.workers} workers at once in {region}"
-        return f"{most}; it waits for one to end"
-    if account is not None and account.limits.vcpus is not None:
-        most = f"account {account.name} has at most {account.limits.vcpus} vCPUs of workers at once in {region}"
-        return f"{most}; it waits for some to end"
-    return "AWS limits how fast instances may be started; it waits for its turn"
 
 
 # --- calling ------------------------------------------------------------------------------------------------------
@@ -180,12 +100,14 @@ def _next_call(services: Services, batch_id: str) -> Batch | None:
             if not count:
                 batches.close(tx, batch)
                 return None
-            full = pools.full(tx, access.account, access.region)
-            free = full.first_free(batch.spec.rungs())
+            full, room = pools.full(tx, access.account, access.region), rooms.get(tx, access.account, access.region)
+            free = full.first_free(batch.spec.rungs(), but=room.is_used_up)
             if free is None:
                 batches.dissolve(tx, batch, why=full.why(batch.spec.rungs()))
                 return None
             rung = free
+            # Who finds no address is queued again, for another subnet.
+            count = min(count, room.addresses.get(batch.spec.rungs()[rung][1]) or count)
     wait = services.limiter.take(access.account, access.region, API, resources=count)
     with services.ledger.write() as tx:
         if wait:
@@ -218,6 +140,7 @@ def _call(services: Services, batch: Batch) -> CloudError | None:
     with services.ledger.write() as tx:
         keys, spare = batches.resolve(tx, batch, made)
         pools.has_room(tx, access.account, access.region, instance_type=kind, subnet=subnet)
+        rooms.taken(tx, access.account, access.region, subnet=subnet, count=len(made))
         journal.write(tx, batch.session, f"{len(made)} workers launched ({kind} in {subnet})")
     services.dispatch.drive(keys)
     if spare:

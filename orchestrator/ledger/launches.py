@@ -213,6 +213,18 @@ def waiting(tx: Transaction, account: str, region: str) -> list[Waiting]:
     ]
 
 
+def waiting_specs(tx: Transaction, account: str, region: str) -> list[LaunchSpec]:
+    """Return the different specs that are waited for in an account and Region."""
+    groups = (
+        sa.select(sa.func.min(_TABLE.c.id).label("first"))
+        .where(_TABLE.c.state == QUEUED, _TABLE.c.account == account, _TABLE.c.region == region)
+        .group_by(_TABLE.c.spec_digest)
+        .subquery()
+    )
+    rows = tx.rows(sa.select(_TABLE.c.spec).join(groups, _TABLE.c.id == groups.c.first).order_by(_TABLE.c.id))
+    return [LaunchSpec.model_validate(row.spec) for row in rows]
+
+
 def busy(tx: Transaction, account: str, region: str) -> dict[str, int]:
     """Return how many workers each session has or is about to have in an account and Region."""
     workers = schema.workers
@@ -231,12 +243,6 @@ def busy(tx: Transaction, account: str, region: str) -> dict[str, int]:
 
 def vcpus(tx: Transaction, account: str, region: str) -> int:
     """Return how many vCPUs the workers of an account and Region have or are about to have."""
-    workers = schema.workers
-    alive = tx.rows(
-        sa.select(workers.c.instance_type, sa.func.count().label("number"))
-        .where(workers.c.account == account, workers.c.region == region, workers.c.state.in_(_ALIVE))
-        .group_by(workers.c.instance_type)
-    )
     asked = tx.rows(
         sa.select(_TABLE.c.spec_digest, sa.func.min(_TABLE.c.id).label("id"), sa.func.count().label("number"))
         .where(_TABLE.c.account == account, _TABLE.c.region == region, _TABLE.c.state == BATCHED)
@@ -246,8 +252,18 @@ def vcpus(tx: Transaction, account: str, region: str) -> int:
         row.id: LaunchSpec.model_validate(row.spec)
         for row in tx.rows(sa.select(_TABLE.c.id, _TABLE.c.spec).where(_TABLE.c.id.in_([one.id for one in asked])))
     }
-    used = sum(machines.vcpus(row.instance_type) * int(row.number) for row in alive)
-    return used + sum(specs[row.id].vcpus * int(row.number) for row in asked)
+    return vcpus_alive(tx, account, region) + sum(specs[row.id].vcpus * int(row.number) for row in asked)
+
+
+def vcpus_alive(tx: Transaction, account: str, region: str) -> int:
+    """Return how many vCPUs the workers of an account and Region have."""
+    workers = schema.workers
+    alive = tx.rows(
+        sa.select(workers.c.instance_type, sa.func.count().label("number"))
+        .where(workers.c.account == account, workers.c.region == region, workers.c.state.in_(_ALIVE))
+        .group_by(workers.c.instance_type)
+    )
+    return sum(machines.vcpus(row.instance_type) * int(row.number) for row in alive)
 
 
 def explain(tx: Transaction, account: str, region: str, *, session: str, digest: str | None, why: str) -> None:

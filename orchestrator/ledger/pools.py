@@ -6,7 +6,7 @@ quota for every type and subnet of the Region. Figures: the launch research (Kar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -38,9 +38,15 @@ class FullPools:
         covering = ((instance_type, subnet), (ANY, subnet), (ANY, ANY))
         return max((self.known[one][0] for one in covering if one in self.known), default=None)
 
-    def first_free(self, rungs: Sequence[tuple[str, str]]) -> int | None:
-        """Return the first place of a ladder that is not known to be full, or None."""
-        return next((number for number, one in enumerate(rungs) if self.until(*one) is None), None)
+    def first_free(
+        self, rungs: Sequence[tuple[str, str]], *, but: Callable[[str], bool] = lambda _subnet: False
+    ) -> int | None:
+        """Return the first place of a ladder that is not known to be full, or None.
+
+        One whose subnet has no room otherwise (`but`) is chosen when there is no other: EC2 knows better.
+        """
+        free = [number for number, one in enumerate(rungs) if self.until(*one) is None]
+        return next((one for one in free if not but(rungs[one][1])), free[0] if free else None)
 
     def opens(self, rungs: Sequence[tuple[str, str]]) -> datetime | None:
         """Return when the first place of a ladder may be asked again; None when one may be asked now."""

@@ -275,6 +275,16 @@ full_pools = sa.Table(
     _text("reason", 2000, nullable=False),
 )
 
+launch_rooms = sa.Table(
+    "launch_rooms",
+    metadata,
+    _text("account", 12, primary_key=True),
+    _text("region", 32, primary_key=True),
+    sa.Column("asked_at", Moment, nullable=False),
+    sa.Column("vcpus", sa.Integer),
+    sa.Column("addresses", sa.JSON, nullable=False),
+)
+
 accounts = sa.Table(
     "accounts",
     metadata,

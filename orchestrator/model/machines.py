@@ -8,6 +8,14 @@ _MULTIPLE = re.compile(r"^(?:metal-)?(\d*)xl(?:arge)?$")
 _LARGE, _XLARGE = 2, 4
 #: A whole machine whose size its name does not tell.
 _METAL = 128
+_FAMILIES = frozenset("acdhimrtz")
+#: Families that begin with one of these letters and have a quota of their own.
+_OTHERS = ("dl", "hpc", "inf", "trn")
+
+
+def is_standard(kind: str) -> bool:
+    """Whether a type counts for the quota of the standard families."""
+    return kind[:1] in _FAMILIES and not kind.startswith(_OTHERS)
 
 
 def vcpus(kind: str) -> int:

@@ -24,8 +24,8 @@ _DEPLOYING = (
     "ec2:DescribeVpcEndpoints",
     "ec2:DescribeVpcs",
 )
-#: vCPUs of running on-demand instances of the standard families.
-_QUOTA = "arn:aws:servicequotas:*:*:ec2/L-1216C47A"
+#: vCPUs of running on-demand instances of the standard families; RunInstances calls at once, and each second.
+_QUOTAS = [f"arn:aws:servicequotas:*:*:ec2/{code}" for code in ("L-1216C47A", "L-8EEB235C", "L-A2D70E6C")]
 
 
 def looking(*more: str, deploys: bool = True) -> list[Document]:
@@ -35,7 +35,7 @@ def looking(*more: str, deploys: bool = True) -> list[Document]:
     return [
         see(*_DEPLOYING, *more),
         allow("SeeNames", ["ec2:DescribeVpcAttribute"], ["arn:aws:ec2:*:*:vpc/*"]),
-        allow("SeeQuota", ["servicequotas:GetServiceQuota"], [_QUOTA]),
+        allow("SeeQuota", ["servicequotas:GetServiceQuota"], _QUOTAS),
     ]
 
 

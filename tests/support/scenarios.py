@@ -21,7 +21,7 @@ SCENARIOS: Final = ("backup-backup", "production-backup", "backup-restore", "pro
 _PREPARING: Final = ("check", "instances", "network", "offered")
 _SNAPSHOTS: Final = ("make_snapshots", "snapshots", "user_data")
 _TEMPORARY: Final = ("create_role", "put_role_policy", "create_profile", "add_role_to_profile")
-_WORKING: Final = ("launch", "give")
+_WORKING: Final = ("room_for_vcpus", "free_addresses", "launch_rate", "launch", "give")
 _REMOVING: Final = ("terminate", "workers", "absent", "absent_snapshot", "keys")
 _FORGETTING: Final = (
     "remove_role_from_profile",

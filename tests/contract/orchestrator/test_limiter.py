@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from support.clock import FakeClock
 from support.fakes.limiter import MemoryLimiter
 from support.servers import valkey, wait_for
@@ -93,6 +94,33 @@ def test_more_than_a_full_bucket_is_given_when_it_is_full(limiter: Limiter) -> N
     """Otherwise it would wait for ever."""
     assert limiter.take(*PLACE, "RunInstances", resources=5000) == NOTHING
     assert limiter.room(*PLACE, "RunInstances") < 10
+
+
+def test_an_account_may_have_a_rate_of_its_own(limiter: Limiter) -> None:
+    """As Service Quotas says; where it says nothing, the documented one counts, and nobody asks again for a day."""
+    other = ("2" * 12, PLACE[1], "RunInstances")
+    assert not limiter.knows(*PLACE, "RunInstances")
+    limiter.learn(*PLACE, "RunInstances", (20, 10))
+    limiter.learn(*other, None)
+
+    given = [limiter.take(*PLACE, "RunInstances") for _ in range(20)].count(NOTHING)
+
+    assert (given, limiter.knows(*PLACE, "RunInstances"), limiter.knows(*other)) == (20, True, True)
+    assert limiter.take(*PLACE, "RunInstances") <= timedelta(seconds=0.1)
+    assert [limiter.take(*other) == NOTHING for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_a_server_that_has_lost_everything_has_full_buckets_of_the_documented_size(server: str) -> None:
+    """What was learnt of an account is asked for again."""
+    limiter = RedisLimiter(server, "forgetful")
+    limiter.learn(*PLACE, "RunInstances", (1, 0.001))
+    limiter.take(*PLACE, "RunInstances")
+    limiter.throttled(*PLACE, "RunInstances")
+
+    Redis.from_url(server).flushall()
+
+    assert not limiter.knows(*PLACE, "RunInstances")
+    assert [limiter.take(*PLACE, "RunInstances") for _ in range(5)] == [NOTHING] * 5
 
 
 def test_there_is_no_room_while_no_call_can_be_made(limiter: Limiter) -> None:

@@ -92,6 +92,17 @@ def test_vcpus_are_counted_by_type_and_used_by_what_runs(lab: Lab) -> None:
     assert after.left == after.most - after.used
 
 
+def test_a_launch_can_ask_for_addresses_and_rate(lab: Lab) -> None:
+    """A subnet that does not exist is left out; the rate is the documented one where the account has no other."""
+    limits, subnet = lab.cloud.limits(lab.access(FIRST, "backup")), lab.call(FIRST).subnet
+
+    free = limits.free_addresses([subnet, "subnet-0123456789abcdef0"])
+
+    assert set(free) == {subnet}
+    assert free[subnet] > 10
+    assert limits.launch_rate() == (5, 2)
+
+
 def test_iam_has_room_in_the_backup_account(lab: Lab) -> None:
     """Roles and instance profiles are counted against their quotas."""
     limits = lab.cloud.limits(lab.access(HOME, "workerDeployment"))

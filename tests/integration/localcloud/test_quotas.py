@@ -6,7 +6,7 @@ from typing import Any
 
 from support.cloud import LocalCloud, code
 
-from localcloud.quotas import STANDARD
+from localcloud.quotas import LAUNCH_BURST, LAUNCH_REFILL, STANDARD
 
 ASKED = {"ServiceCode": "ec2", "QuotaCode": STANDARD}
 
@@ -38,6 +38,27 @@ def test_service_quotas_tells_the_vcpus_of_the_standard_families(cloud: LocalClo
     assert code(lambda: quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-00000000")) == (
         "NoSuchResourceException"
     )
+
+
+def test_service_quotas_tells_the_rate_of_launches_that_the_throttle_keeps(cloud: LocalCloud) -> None:
+    """The documented one, unless an account has another."""
+    account, token = cloud.account(), cloud.server.admin_token
+    quotas = cloud.admin("service-quotas", account)
+
+    def rate() -> list[float]:
+        codes = (LAUNCH_BURST, LAUNCH_REFILL)
+        return [quotas.get_service_quota(ServiceCode="ec2", QuotaCode=one)["Quota"]["Value"] for one in codes]
+
+    assert rate() == [5.0, 2.0]
+    cloud.sim("PUT", "throttle", {"on": True}, token=token)
+    try:
+        assert cloud.sim("PUT", "quotas", {"account": account, "launches": [1, 0.001]}, token=token)[0] == 200
+        launch(cloud, account, "c5.large")
+
+        assert rate() == [1.0, 0.001]
+        assert code(lambda: launch(cloud, account, "c5.large")) == "RequestLimitExceeded"
+    finally:
+        cloud.sim("PUT", "throttle", {"on": False}, token=token)
 
 
 def test_a_launch_gets_as_many_as_the_quota_allows(cloud: LocalCloud) -> None:
@@ -77,5 +98,6 @@ def test_the_page_says_what_it_takes(cloud: LocalCloud) -> None:
     token = cloud.server.admin_token
     assert cloud.sim("PUT", "quotas", {"account": "1", "vcpus": 1}, token=token)[0] == 400
     assert cloud.sim("PUT", "quotas", {"account": cloud.account(), "vcpus": True}, token=token)[0] == 400
+    assert cloud.sim("PUT", "quotas", {"account": cloud.account(), "launches": [5, 0]}, token=token)[0] == 400
     assert cloud.sim("POST", "quotas", {}, token=token)[0] == 405
     assert cloud.sim("GET", "quotas")[0] == 403

@@ -26,10 +26,11 @@ class MemoryLimiter:
 
     clock: Clock
     levels: dict[tuple[str, str, str], _Level] = field(default_factory=dict)
+    rates: dict[tuple[str, str, str], Bucket] = field(default_factory=dict)
 
     def take(self, account: str, region: str, api: str, *, resources: int = 0) -> timedelta:
         """See the port."""
-        level, (calls, many) = self._level(account, region, api), _buckets(api)
+        level, (calls, many) = self._level(account, region, api), self._buckets(account, region, api)
         wanted = min(float(resources), many.burst)
         wait = max(
             0.0,
@@ -53,8 +54,17 @@ class MemoryLimiter:
         level.resources /= 2
         level.factor = max(SLOWEST, level.factor * SLOWER)
 
+    def knows(self, account: str, region: str, api: str) -> bool:
+        """See the port."""
+        return (account, region, api) in self.rates
+
+    def learn(self, account: str, region: str, api: str, rate: tuple[float, float] | None) -> None:
+        """See the port."""
+        known = rate is not None and min(rate) > 0
+        self.rates[account, region, api] = Bucket(*rate) if known and rate else RATES[api].calls
+
     def _level(self, account: str, region: str, api: str) -> _Level:
-        (calls, resources), now = _buckets(api), self.clock.now()
+        (calls, resources), now = self._buckets(account, region, api), self.clock.now()
         level = self.levels.setdefault((account, region, api), _Level(calls.burst, resources.burst, now))
         passed = max(0.0, (now - level.at).total_seconds())
         level.calls = min(calls.burst, level.calls + passed * calls.refill * level.factor)
@@ -63,6 +73,6 @@ class MemoryLimiter:
         level.at = now
         return level
 
-
-def _buckets(api: str) -> tuple[Bucket, Bucket]:
-    return RATES[api].calls, RATES[api].resources or _UNLIMITED
+    def _buckets(self, account: str, region: str, api: str) -> tuple[Bucket, Bucket]:
+        calls = self.rates.get((account, region, api), RATES[api].calls)
+        return calls, RATES[api].resources or _UNLIMITED

@@ -99,6 +99,21 @@ class FakeLimits(_Premises):
             used = sum(_VCPUS.get(one.type.partition(".")[2], 0) for one in running)
             return Room(used=used, most=self._world.vcpu_quotas.get(account, 1152))
 
+    def free_addresses(self, subnets: Sequence[str]) -> dict[str, int]:
+        """See the port. Workers in a subnet take its addresses."""
+        with self._call("free_addresses"):
+            alive = [one.subnet for one in self._world.alive()]
+            return {
+                one.id: max(0, one.free_addresses - alive.count(one.id))
+                for one in network_of(self._world, self._access.account, self._access.region).subnets
+                if one.id in subnets
+            }
+
+    def launch_rate(self) -> tuple[float, float]:
+        """See the port."""
+        with self._call("launch_rate"):
+            return self._world.launch_rates.get(self._access.account, (5, 2))
+
     def room_for_roles(self) -> Room:
         """See the port."""
         with self._call("room_for_roles"):

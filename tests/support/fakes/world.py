@@ -168,6 +168,7 @@ class World:
         self.offers: dict[str, Collection[str]] = {}
         #: vCPUs allowed by account.
         self.vcpu_quotas: dict[str, int] = {}
+        self.launch_rates: dict[str, tuple[float, float]] = {}
         self.keys: dict[str, KeyView] = {}
         #: (role's ARN, action, resource) that the role's policies do not allow.
         self.forbidden: set[tuple[str, str, str]] = set()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from support import install as values
 from support.expectations import assert_nothing_left, record, statuses
+from support.fakes.premises import network_of
 from support.install import HOME, A
 from support.scenarios import hurry
 from support.stage import Stage
@@ -284,6 +287,48 @@ def test_a_limit_of_vcpus_holds_at_every_moment(make_stage: Callable[..., Stage]
     assert reasons == {"account backup has at most 5 vCPUs of workers at once in eu-west-1; it waits for some to end"}
     assert statuses(stage, session) == ["success"] * 5
     assert_nothing_left(stage, session)
+
+
+def test_what_the_quota_leaves_is_shared_and_no_launch_is_refused(stage: Stage) -> None:
+    """Nine vCPUs, two for each worker: four at once, said so, and EC2 is asked for no more than it gives."""
+    stage.world.vcpu_quotas[HOME] = 9
+    session = submitted(stage, 6)
+    stage.run_until(lambda: at_once(stage) == 4)
+    reasons = {one.reason for one in stage.resources(session) if one.status == "waiting-for-capacity"}
+
+    assert watched(stage, session) == 4
+    (reason,) = reasons
+    assert (reason or "").startswith("the quota of account backup leaves workers 9 vCPUs in eu-west-1")
+    assert statuses(stage, session) == ["success"] * 6
+    assert_nothing_left(stage, session)
+
+
+def test_workers_go_where_there_are_addresses(stage: Stage) -> None:
+    """Two in the first subnet, one in the second: three at once, the others wait for an address."""
+    network = network_of(stage.world, HOME, "eu-west-1")
+    free = {"subnet-backup-1": 2, "subnet-backup-2": 1}
+    stage.world.networks[HOME, "eu-west-1"] = replace(
+        network, subnets=tuple(replace(one, free_addresses=free.get(one.id, 0)) for one in network.subnets)
+    )
+    session = submitted(stage, 5)
+    stage.run_until(lambda: at_once(stage) == 3)
+    reasons = {one.reason for one in stage.resources(session) if one.status == "waiting-for-capacity"}
+
+    assert Counter(one.subnet for one in workers(stage, session)) == free
+    assert reasons == {"no free address in subnet-backup-1, subnet-backup-2; it waits for one"}
+    stage.run(session)
+    assert statuses(stage, session) == ["success"] * 5
+
+
+def test_a_launch_goes_on_when_nobody_may_see_what_there_is_room_for(stage: Stage) -> None:
+    """EC2 decides then."""
+    for call in ("room_for_vcpus", "free_addresses", "launch_rate"):
+        stage.world.script.fail(call, AccessDenied("not allowed"), times=None)
+    session = submitted(stage, 2)
+
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 2
 
 
 def test_a_small_session_is_not_kept_waiting_by_a_large_one(make_stage: Callable[..., Stage]) -> None:
