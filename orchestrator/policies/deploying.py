@@ -182,33 +182,33 @@ def _rebuilding(install: str, *, launches: bool) -> list[Document | None]:
     under = {"StringEquals": {f"aws:ResourceTag/{tags.RESTORING}": install}}
     images, instances = "arn:aws:ec2:*::image/*", "arn:aws:ec2:*:*:instance/*"
     return [
-        allow("RegisterImages", ["ec2:RegisterImage"], [images], tagged),
-        allow("OfOwnSnapshots", ["ec2:RegisterImage"], [SNAPSHOTS], ours),
+        allow("RebuildImages", ["ec2:RegisterImage"], [images], tagged),
+        allow("RebuildOfSnapshots", ["ec2:RegisterImage"], [SNAPSHOTS], ours),
         allow(
-            "TagImages",
+            "RebuildTagImages",
             ["ec2:CreateTags"],
             [images],
             {"StringEquals": {**tagged["StringEquals"], "ec2:CreateAction": "RegisterImage"}},
         ),
-        allow("FromOwnImages", ["ec2:RunInstances", "ec2:DeregisterImage"], [images], ours),
-        allow("StartMarked", ["ec2:RunInstances"], [instances, _VOLUMES], marked),
+        allow("RebuildFromImages", ["ec2:RunInstances", "ec2:DeregisterImage"], [images], ours),
+        allow("RebuildInstances", ["ec2:RunInstances"], [instances, _VOLUMES], marked),
         allow(
-            "StartInto",
+            "RebuildInto",
             ["ec2:RunInstances"],
             [f"arn:aws:ec2:*:*:{kind}/*" for kind in ("subnet", "security-group", "network-interface", "key-pair")],
         ),
         None
         if launches
         else allow(
-            "TagMarked",
+            "RebuildTag",
             ["ec2:CreateTags"],
             [instances, _VOLUMES],
             {"StringEquals": {**marked["StringEquals"], "ec2:CreateAction": "RunInstances"}},
         ),
-        allow("TagRestored", ["ec2:CreateTags"], [_VOLUMES], under),
-        allow("Complete", ["ec2:ModifyInstanceAttribute", "ec2:StopInstances"], [instances], under),
-        allow("GiveUp", ["ec2:TerminateInstances"], [instances], under),
-        allow("LetGo", ["ec2:DeleteTags"], [instances, _VOLUMES], under),
+        allow("RebuildTagVolumes", ["ec2:CreateTags"], [_VOLUMES], under),
+        allow("RebuildComplete", ["ec2:ModifyInstanceAttribute", "ec2:StopInstances"], [instances], under),
+        allow("RebuildGiveUp", ["ec2:TerminateInstances"], [instances], under),
+        allow("RebuildLetGo", ["ec2:DeleteTags"], [instances, _VOLUMES], under),
     ]
 
 

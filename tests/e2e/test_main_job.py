@@ -33,6 +33,7 @@ REFUSED: Final = (
     Expected("*:assumed-role/Daywork*", "ec2:TerminateInstances", "*:instance/*", _GONE),
 )  # fmt: skip
 _NO_KEYS: Final = "no volume of the seed has a key of its own"
+_FIRST_BACKUP: Final = "the first backup makes the key, whichever role its worker has"
 _HOME: Final = "no instance of the backup account itself is backed up here"
 _REFUSED_BEFORE: Final = "the plan ends with what does not exist"
 #: Grants that these sessions do not need, each with why; test_role_documents.py of the embedded cloud uses them.
@@ -42,12 +43,18 @@ SPARE: Final = (
     Spare("DayworkRestore", "SeeKeys", "kms:*", "no restore names a key"),
     Spare("DayworkRestore", "Attach*", "ec2:AttachVolume", "no restore attaches"),
     Spare("DayworkRestore", "DropOwnVolumes", "ec2:DeleteVolume", "no restore fails after its volume was made"),
+    Spare("DayworkRestore", "Rebuild*", "ec2:*", "no instance is restored: tests/e2e/operations does"),
+    Spare("DayworkRestore", "See", "ec2:DescribeImages", "the sweeper looks for images", is_chance=True),
     Spare("DayworkRestore", "SeeTargets", "rds:*", "there is no restore point of a database"),
     Spare("DayworkBackup", "SeeFileSystems", "*:DescribeMountTarget*", _REFUSED_BEFORE),
     Spare("DayworkFiles", "See", "ec2:*", _REFUSED_BEFORE),
     Spare("DayworkFiles", "SeeQuota", "servicequotas:*", _REFUSED_BEFORE),
-    Spare("DayworkRepository", "RepositoryKey", "kms:GenerateDataKey", "the first backup makes it, at home"),
+    Spare("DayworkRepository", "RepositoryKey", "kms:GenerateDataKey", _FIRST_BACKUP, is_chance=True),
+    Spare("temporary", "RepositoryKey", "kms:GenerateDataKey", _FIRST_BACKUP, is_chance=True),
     Spare("DayworkRepositoryReader", "OpenHeads", "kms:Decrypt", "the ledger knows all points already", is_chance=True),
+    Spare("Daywork*", "Archive*", "*", "nothing is archived"),
+    Spare("DayworkRepositoryReader", "*Archived*", "s3:*", "nothing is archived", is_chance=True),
+    Spare("DayworkRepositoryReader", "Retrieve", "s3:RestoreObject", "nothing is archived"),
     Spare("temporary", "Blocks", "ebs:*", _HOME),
     Spare("DayworkWorker", "Repository*", "*", _HOME),
     Spare("Daywork*", "Blocks", "ebs:ListChangedBlocks", "all backups here are full"),
