@@ -18,12 +18,13 @@ import zstandard
 
 from agent.ebs import BLOCK, Ebs
 from agent.ebs_errors import StaleToken
+from agent.files.errors import Broken
 from agent.repository.errors import Damaged, Missing
 from agent.repository.head import Volume
 from agent.repository.layout import Chain, pack_key
-from agent.repository.maps import SEGMENT, Segment
+from agent.repository.maps import CHECK, SEGMENT, Segment
 from agent.repository.pack import END, PackReader, PackTable, ending_length, read_table
-from agent.repository.reader import LoadedPack, Wanted, load_wanted, read_segments
+from agent.repository.reader import Wanted, load_wanted, read_segments
 from agent.repository.repository import Repository
 
 #: Blocks that are kept (64 MiB), segments of maps (about 40 KiB each), tables of packs (about 80 KiB each).
@@ -112,7 +113,11 @@ class BlockSource:
         self._check()
         self._ahead = min(2 * self._ahead, _MOST) if index == self._next else _FIRST
         last = -(-self.size // BLOCK)
-        found = self._fetch(index, min(self._ahead, last - index))
+        try:
+            found = self._fetch(index, min(self._ahead, last - index))
+        except (Damaged, Missing) as error:
+            # What is lost costs what stands there and nothing else.
+            raise Broken(str(error), error.remedy) from None
         for number, block in found.items():
             if number not in self._kept or number == index:
                 self._kept.put(number, block)
@@ -183,43 +188,48 @@ class RepositoryBlocks:
         return segment
 
     def _open(self, places: Sequence[_Place]) -> dict[int, bytes]:
-        pack_id = places[0].pack_id
         try:
-            pack = self._load(pack_id, sorted({place.slot for place in places}))
-        except Missing:
-            return self._forwarded(pack_id, places)
-        return {place.index: pack.open(place.slot, place.check, self._decompressor)[1] for place in places}
+            return self._own(places)
+        except (Missing, Damaged):
+            # What reads on may be whole elsewhere or not be needed at all: now only what is.
+            return self._elsewhere(places[0])
 
-    def _load(self, pack_id: bytes, slots: Sequence[int]) -> LoadedPack:
-        objects, find_key, key = self._repository.objects, self._repository.ring.find, pack_key(pack_id)
-        table = self._tables.get(pack_id)
-        if table is None:
-            end = objects.get_end(key, END)
-            if len(end) < ending_length(end) <= _MOST_END:
-                # One of an archive.
-                end = objects.get_end(key, ending_length(end))
-            table = read_table(pack_id, end, find_key)
-            self._tables.put(pack_id, table)
+    def _own(self, places: Sequence[_Place]) -> dict[int, bytes]:
+        pack_id = places[0].pack_id
+        table, key = self._table(pack_id), pack_key(pack_id)
+        reader = PackReader(table, self._repository.ring.find)
+        slots = sorted({place.slot for place in places})
         if slots[-1] >= table.slots:
             raise Damaged(f"a block map means slot {slots[-1]} of {key}, which has {table.slots}")
         starts = [int(table.offsets[slot]) for slot in slots]
         lengths = [int(table.lengths[slot]) for slot in slots]
-        blobs = dict(zip(slots, objects.get_ranges(key, starts, lengths), strict=True))
-        return LoadedPack(PackReader(table, find_key), blobs)
+        blobs = dict(zip(slots, self._repository.objects.get_ranges(key, starts, lengths), strict=True))
+        for place in places:
+            if table.block_id(place.slot)[:CHECK] != place.check:
+                raise Damaged(f"a block map means another block than {key} holds in slot {place.slot}")
+        return {place.index: reader.open(place.slot, blobs[place.slot], self._decompressor) for place in places}
 
-    def _forwarded(self, pack_id: bytes, places: Sequence[_Place]) -> dict[int, bytes]:
+    def _table(self, pack_id: bytes) -> PackTable:
+        if (table := self._tables.get(pack_id)) is None:
+            objects, key = self._repository.objects, pack_key(pack_id)
+            end = objects.get_end(key, END)
+            if len(end) < ending_length(end) <= _MOST_END:
+                # One of an archive.
+                end = objects.get_end(key, ending_length(end))
+            table = read_table(pack_id, end, self._repository.ring.find)
+            self._tables.put(pack_id, table)
+        return table
+
+    def _elsewhere(self, place: _Place) -> dict[int, bytes]:
+        """Read a block that is not where the map says, as the repository's reader does. Raises as that."""
         wanted = Wanted(
-            pack_id,
-            np.array([place.slot for place in places], dtype=np.uint16),
-            np.array([place.index for place in places], dtype=np.uint32),
-            np.frombuffer(b"".join(place.check for place in places), dtype=np.uint8).reshape(len(places), -1),
+            place.pack_id,
+            np.array([place.slot], dtype=np.uint16),
+            np.array([place.index], dtype=np.uint32),
+            np.frombuffer(place.check, dtype=np.uint8).reshape(1, -1),
         )
-        found: dict[int, bytes] = {}
-        for pack, part in load_wanted(self._repository, wanted):
-            rows = zip(part.slots.tolist(), part.indices.tolist(), part.checks, strict=True)
-            for slot, index, check in rows:
-                found[index] = pack.open(slot, check.tobytes(), self._decompressor)[1]
-        return found
+        pack, part = next(iter(load_wanted(self._repository, wanted)))
+        return {place.index: pack.open(int(part.slots[0]), part.checks[0].tobytes(), self._decompressor)[1]}
 
 
 # --- out of a snapshot --------------------------------------------------------------------------------------------

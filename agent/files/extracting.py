@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from agent.files.errors import Broken, FilesError, NotThere
+from agent.files.errors import FilesError, NotThere
 from agent.files.opening import Found
 from agent.files.system import Entry, FileSystem, Span
 from agent.files.walking import find, is_name, parts_of, shown, walk
-from agent.repository.errors import Damaged, Missing
 
 _PIECE: Final = 1024 * 1024
 #: Problems that are told one by one.
@@ -186,7 +185,7 @@ class Extraction:
             return
         try:
             self._write(one.system, target, entry)
-        except (FilesError, Damaged, Missing) as error:
+        except FilesError as error:
             self.taken.problem(path, str(error))
 
     def _write(self, system: FileSystem, target: bytes, entry: Entry) -> None:
@@ -229,10 +228,7 @@ class Extraction:
                 continue
             for start in range(span.offset, span.offset + span.length, _PIECE):
                 self._check()
-                try:
-                    data = system.read(entry, start, min(_PIECE, span.offset + span.length - start))
-                except (Damaged, Missing) as error:
-                    raise Broken(str(error), error.remedy) from None
+                data = system.read(entry, start, min(_PIECE, span.offset + span.length - start))
                 self.taken.size += len(data)
                 self._progress(len(data))
                 yield data

@@ -17,7 +17,6 @@ from agent.files.partitions import partitions
 from agent.files.source import Source
 from agent.files.system import FileSystem
 from agent.files.xfs import Xfs
-from agent.repository.errors import Damaged, Missing
 
 _SYSTEMS: Final[MappingProxyType[str, Callable[[str, Source], FileSystem]]] = MappingProxyType(
     {"ext": Ext, "xfs": Xfs, "ntfs": Ntfs, "fat": Fat}
@@ -68,7 +67,7 @@ def _within(area: Area, physical: list[Area], depth: int) -> Iterator[Found]:
             yield Found(area, system.kind, system)
         else:
             yield Found(area, kind or "unknown", reason=_reason(area, kind))
-    except (FilesError, Damaged, Missing) as error:
+    except FilesError as error:
         yield Found(area, "damaged", reason=str(error))
 
 

@@ -88,17 +88,20 @@ class Stream(io.RawIOBase):
         try:
             yield
         except (OSError, MemoryError, OverflowError, ValueError, RuntimeError, TypeError, SystemError) as error:
-            if (trouble := self._trouble) is not None:
-                self._trouble = None
-                raise trouble from None
+            self._rethrow(place)
             raise Broken(
                 f"{place}: the file system is damaged there ({_short(error)})",
                 "Everything else can still be taken out; an older restore point may hold this whole",
             ) from None
-        if (trouble := self._trouble) is not None:
-            # The library made do without what it could not read: what it gave may be wrong.
-            self._trouble = None
-            raise trouble
+        # The library may have made do without what it could not read: what it gave may be wrong.
+        self._rethrow(place)
+
+    def _rethrow(self, place: str) -> None:
+        trouble, self._trouble = self._trouble, None
+        if isinstance(trouble, Broken):
+            raise Broken(f"{place}: {trouble}", trouble.remedy) from None
+        if trouble is not None:
+            raise trouble from None
 
 
 def _short(error: BaseException) -> str:

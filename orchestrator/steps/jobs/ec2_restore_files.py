@@ -29,9 +29,7 @@ def order(services: Services, view: View) -> RestoreFilesJob:
         source = ResourceRef(**details["source"])
         point = PointFiles(repository=repository_ref(services, view), source=source, restore_point=details["point"])
     return RestoreFilesJob(
-        output=Output(
-            url=f"s3://{install.control_bucket}/{RESTORED}{view.session.id}", region=install.control_region
-        ),
+        output=Output(url=f"s3://{install.control_bucket}/{RESTORED}{view.session.id}", region=install.control_region),
         point=point,
         snapshot=snapshot,
         volumes=tuple(details.get("volumes", ())),
