@@ -18,6 +18,7 @@ from support.servers import free_port, wait_for
 from support.stack import Stack
 
 from console.stack.processes import Process
+from console.stack.programs import http_answers
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -38,10 +39,17 @@ def started(directory: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One running stack for the tests that leave it running."""
     with started(tmp_path_factory.mktemp("stack")) as running:
         yield running
+
+
+@pytest.fixture
+def stack(shared: Stack) -> Stack:
+    """The shared stack; whatever the test before has killed is up again and answers."""
+    wait_for(lambda: names(shared) == NAMES and http_answers(shared.record["addresses"]["flower"], "/healthcheck"))
+    return shared
 
 
 def pid_of(stack: Stack, name: str) -> int:
