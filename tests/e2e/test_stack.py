@@ -48,7 +48,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def stack(shared: Stack) -> Stack:
     """The shared stack; whatever the test before has killed is up again and answers."""
-    wait_for(lambda: names(shared) == NAMES and http_answers(shared.record["addresses"]["flower"], "/healthcheck"))
+    wait_for(
+        lambda: names(shared) == NAMES and http_answers(shared.record["addresses"]["flower"], "/healthcheck"),
+        seconds=180,
+    )
     return shared
 
 
