@@ -189,13 +189,14 @@ def _repository(repository: Repository, path: str, accounts: set[str]) -> Iterat
             value=repository.keeper,
             remedy=f"Name a role of account {repository.account}",
         )
-    if repository.reader is not None and repository.reader.split(":")[4] not in accounts:
-        yield Refused(
-            "the reading role's account is not registered",
-            field=f"{path}.reader",
-            value=repository.reader,
-            remedy="Register the account in the same document",
-        )
+    for name, role in (("reader", repository.reader), ("opener", repository.opener)):
+        if role is not None and role.split(":")[4] not in accounts:
+            yield Refused(
+                f"the account of the {name} role is not registered",
+                field=f"{path}.{name}",
+                value=role,
+                remedy="Register the account in the same document",
+            )
 
 
 def warnings(before: Registry, document: Registry) -> list[str]:

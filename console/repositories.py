@@ -28,6 +28,7 @@ from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
 from orchestrator.errors import AccessDenied, Ambiguous, CloudError, Permanent
 from orchestrator.importing import Found, Place, Unread
+from orchestrator.ledger import points
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.model.account import Repository
 from orchestrator.model.plan import SourceVolume
@@ -39,22 +40,26 @@ _PARTS: Final = 5
 
 
 class RepositoryShelf:
-    """`orchestrator.importing.Shelf` on a repository of the agent's format."""
+    """`orchestrator.importing.Shelf` on a repository of the agent's format, and its archive if it has one."""
 
-    def __init__(self, name: str, opened: format_1.Repository) -> None:
-        """Take the repository's registered name and the open repository."""
+    def __init__(
+        self, name: str, opened: format_1.Repository, archive: tuple[str, format_1.Repository] | None = None
+    ) -> None:
+        """Take the repository's registered name, the open repository, and the archive with its url."""
         self._name = name
         self._opened = opened
+        self._archive = archive
 
     def places(self) -> Iterator[Place | Unread]:
         """See the port."""
         try:
-            for entry in self._opened.objects.list(POINTS):
-                parts = entry.key.split("/")
-                if len(parts) == _PARTS:
-                    yield Place(account=parts[1], region=parts[2], resource_id=parts[3], point=parts[4])
-                else:
-                    yield Unread(name=entry.key, reason="this is no place of a restore point")
+            for opened in [self._opened, *([self._archive[1]] if self._archive is not None else [])]:
+                for entry in opened.objects.list(POINTS):
+                    parts = entry.key.split("/")
+                    if len(parts) == _PARTS:
+                        yield Place(account=parts[1], region=parts[2], resource_id=parts[3], point=parts[4])
+                    else:
+                        yield Unread(name=entry.key, reason="this is no place of a restore point")
         except RepositoryError as error:
             raise _as_cloud_error(self._name, error) from None
 
@@ -77,8 +82,8 @@ class RepositoryShelf:
     def _read(self, place: Place) -> Found | Unread | Unusable:
         try:
             chain = Chain(account=place.account, region=place.region, resource=place.resource_id)
-            head = self._opened.point(chain, place.point)
-            return Found(point=_point(self._name, head), install=head.install)
+            head, url = self._head(chain, place.point)
+            return Found(point=_point(self._name, head, url), install=head.install)
         except (Refused, Unreachable) as error:
             raise _as_cloud_error(self._name, error) from None
         except Unusable as error:
@@ -88,9 +93,19 @@ class RepositoryShelf:
         except (ValidationError, ProtocolError, ValueError, KeyError, TypeError) as error:
             return Unread(name=str(place), reason=f"its head cannot be understood ({type(error).__name__})")
 
+    def _head(self, chain: Chain, point: str) -> tuple[Head, str | None]:
+        """Return a head, and the archive's url when it stands there."""
+        try:
+            return self._opened.point(chain, point), None
+        except Missing:
+            if self._archive is None:
+                raise
+        url, archive = self._archive
+        return archive.point(chain, point), url
+
 
 def open_shelf(identities: Identities, repository: Repository) -> RepositoryShelf:
-    """Open a registered repository through its reading role. Raises `CloudError`."""
+    """Open a registered repository and its archive through their reading role. Raises `CloudError`."""
     role = repository.reader
     with translated(f"take the reading role of repository {repository.name}"):
         access = Access(
@@ -102,14 +117,26 @@ def open_shelf(identities: Identities, repository: Repository) -> RepositoryShel
     try:
         kms = Kms(access, repository.key.kms)
         opened = format_1.open_repository(open_s3(repository.url, access), kms)
+        archive = _open_archive(repository, access, kms)
     except RepositoryError as error:
         raise _as_cloud_error(repository.name, error) from None
     except (BotoCoreError, ClientError) as error:
         raise Permanent(f"repository {repository.name}: {type(error).__name__}") from None
-    return RepositoryShelf(repository.name, opened)
+    return RepositoryShelf(repository.name, opened, archive)
 
 
-def _point(repository: str, head: Head) -> RestorePoint:
+def _open_archive(repository: Repository, access: Access, kms: Kms) -> tuple[str, format_1.Repository] | None:
+    """Open a repository's archive; None when there is none, or nothing was ever archived."""
+    if repository.archive is None:
+        return None
+    try:
+        return repository.archive.url, format_1.open_repository(open_s3(repository.archive.url, access), kms)
+    except Missing:
+        return None
+
+
+def _point(repository: str, head: Head, archive: str | None) -> RestorePoint:
+    figures = {name: value for name, value in head.figures.items() if name != "packs"}
     return RestorePoint(
         id=head.point,
         account=head.account,
@@ -125,7 +152,8 @@ def _point(repository: str, head: Head) -> RestorePoint:
             "volumes": [_volume(one) for one in head.volumes],
             "configuration": dict(head.configuration),
             "consistency": head.consistency,
-            "figures": dict(head.figures),
+            "figures": figures,
+            **({} if archive is None else {"archive": points.archive_record(archive, head.figures)}),
             "snapshots": {one.volume_id: one.snapshot_id for one in head.volumes},
         },
     )

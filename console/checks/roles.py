@@ -182,17 +182,21 @@ def _others(look: Look, key: str, arn: str, rights: AwsRights) -> Findings:
         yield from trusts(look, "repositoryKeeper", keeper, rights, [asked])
         yield from ask(look, PURPOSES["repository-keeper"], keeper, rights) or ()
     if key == "workerDeployment" and "repositoryReader" in look.facts.roles:
-        yield from _reader(look, look.facts.roles["repositoryReader"], rights)
+        yield from _reader(look, "repositoryReader", rights)
+    if key == "workerDeployment" and "repositoryOpener" in look.facts.roles:
+        yield from _reader(look, "repositoryOpener", rights)
 
 
-def _reader(look: Look, arn: str, rights: AwsRights) -> Findings:
-    trust = PURPOSES["repository-reader"].trust
+def _reader(look: Look, key: str, rights: AwsRights) -> Findings:
+    """Look at a role of the repository that the control plane takes itself."""
+    arn, purpose = look.facts.roles[key], next(one for one in PURPOSES.values() if one.key == key)
+    trust = purpose.trust
     try:
         look.cloud.check(look.access(arn))
     except AccessDenied as error:
         add = None if trust is None else _shown(trust(look.facts)["Statement"][0])
-        yield look.finding("repositoryReader", State.MISSING, error.reason, remedy=_ADD, target=arn, add=add)
-    yield from ask(look, PURPOSES["repository-reader"], arn, rights) or ()
+        yield look.finding(key, State.MISSING, error.reason, remedy=_ADD, target=arn, add=add)
+    yield from ask(look, purpose, arn, rights) or ()
 
 
 def _attached(look: Look, key: str, role: str, asking: str, rights: AwsRights) -> Findings:

@@ -47,6 +47,7 @@ class Shared:
             prefix="",
             key=self.key,
             role=role_arn(place.account, ROLE_NAMES["repository"]),
+            archive_url=f"s3://{place.archive_bucket}",
         )
         return Facts(
             install=place.install,
@@ -62,8 +63,10 @@ class Shared:
         )
 
     def _repository_roles(self, role: str) -> dict[str, str]:
-        reader = role_arn(self.place.account, ROLE_NAMES["repositoryReader"])
-        return {"repositoryReader": reader} | ({"repository": role} if self.accounts else {})
+        near = {
+            key: role_arn(self.place.account, ROLE_NAMES[key]) for key in ("repositoryReader", "repositoryOpener")
+        }
+        return near | ({"repository": role} if self.accounts else {})
 
 
 def ensure_role(cloud: CloudAddress, shared: Shared, purpose: Purpose, facts: Facts) -> str:
@@ -115,6 +118,11 @@ def repository_role(cloud: CloudAddress, shared: Shared) -> str:
 def repository_reader(cloud: CloudAddress, shared: Shared) -> str:
     """Make the role by which the control plane reads what restore points there are; return its ARN."""
     return ensure_role(cloud, shared, PURPOSES["repository-reader"], shared.facts(shared.place.account))
+
+
+def repository_opener(cloud: CloudAddress, shared: Shared) -> str:
+    """Make the role by which the command line opens restore points; return its ARN."""
+    return ensure_role(cloud, shared, PURPOSES["repository-opener"], shared.facts(shared.place.account))
 
 
 def ensure_key(cloud: CloudAddress, place: Place) -> str:

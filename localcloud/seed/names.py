@@ -33,6 +33,11 @@ class Place:
         return f"daywork-repository-{self.install}"
 
     @property
+    def archive_bucket(self) -> str:
+        """Name of the bucket of the repository's archive."""
+        return f"daywork-archive-{self.install}"
+
+    @property
     def report_queue_arn(self) -> str:
         """ARN of the report queue."""
         return f"arn:aws:sqs:{self.region}:{self.account}:{REPORT_QUEUE}"

@@ -15,6 +15,7 @@ from localcloud.seed.accounts import (
     ensure_key,
     ensure_network,
     ensure_roles,
+    repository_opener,
     repository_reader,
     repository_role,
 )
@@ -76,7 +77,8 @@ def seed(
     place = Place(install, home_account, region)
     chosen = production_accounts(accounts)
     ids = [account for account, _ in chosen]
-    ensure_bucket(cloud, place, place.repository_bucket)
+    for bucket in (place.repository_bucket, place.archive_bucket):
+        ensure_bucket(cloud, place, bucket)
     shared = Shared(place, f"arn:aws:iam::{home_account}:user/{CONTROL_PLANE}", ensure_key(cloud, place), tuple(ids))
     home_network = ensure_network(cloud, place, home_account, 0)
     home_roles = ensure_roles(cloud, shared, home_account, None)
@@ -95,7 +97,7 @@ def seed(
         ]
     repository = _repository(cloud, shared)
     assumed = [arn for one in documents for purpose, arn in one["roles"].items() if purpose not in ("worker", "data")]
-    allow_control_plane(cloud, place, [*assumed, repository["reader"]])
+    allow_control_plane(cloud, place, [*assumed, repository["reader"], repository["opener"]])
     allow_workers(cloud, place, ids)
     made = [
         finish_machine(cloud, account, region, machine, instance, number=number, size_gib=size_gib)
@@ -130,6 +132,8 @@ def _repository(cloud: CloudAddress, shared: Shared) -> dict[str, Any]:
         "account": shared.place.account,
         "key": {"kms": shared.key},
         "reader": repository_reader(cloud, shared),
+        "opener": repository_opener(cloud, shared),
+        "archive": {"url": f"s3://{shared.place.archive_bucket}", "storageClass": "DEEP_ARCHIVE"},
     }
     if shared.accounts:
         found["role"] = repository_role(cloud, shared)

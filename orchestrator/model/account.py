@@ -202,7 +202,8 @@ class Repository(Strict):
     `keeper` is the role by which retention reaches a repository in another account than the backup account: `role`
     serves every other worker and deletes nothing.
     `reader` is the role by which the control plane reads what restore points there are, and no block of them; None:
-    its own identity.
+    its own identity. `opener` is the role by which whoever runs the command line reads all of a restore point, to look
+    at its files and take some out; None: nobody can, but sessions do.
     """
 
     name: Name
@@ -212,6 +213,7 @@ class Repository(Strict):
     role: RoleArn | None = None
     keeper: RoleArn | None = None
     reader: RoleArn | None = None
+    opener: RoleArn | None = None
     key: KeyRef
     archive: ArchiveRef | None = None
     object_lock: ObjectLock | None = None

@@ -10,6 +10,7 @@ from orchestrator.policies.deploying import backup_role, finding, looking, resto
 from orchestrator.policies.repositories import (
     Use,
     repository_keeper,
+    repository_opener,
     repository_reader,
     repository_role,
     repository_statements,
@@ -40,6 +41,7 @@ __all__ = [
     "own_files",
     "own_orders",
     "repository_keeper",
+    "repository_opener",
     "repository_reader",
     "repository_role",
     "repository_statements",

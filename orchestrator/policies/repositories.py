@@ -21,13 +21,22 @@ class Use(StrEnum):
     """What a worker does in a repository.
 
     Writing adds objects and deletes nothing but its own leases. Checking reads everything and writes down what it has
-    found. Keeping deletes: it is for retention alone.
+    found. Keeping deletes: it is for retention alone. Archiving adds objects, whose parts may be given up, and deletes
+    nothing at all.
     """
 
     WRITE = "write"
     READ = "read"
     CHECK = "check"
     KEEP = "keep"
+    ARCHIVE = "archive"
+
+
+#: What a use does with all objects, where it is more than reading them.
+_OBJECTS = {
+    Use.WRITE: ("s3:GetObject", "s3:PutObject"),
+    Use.ARCHIVE: ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
+}
 
 
 def folder(prefix: str) -> str:
@@ -35,20 +44,35 @@ def folder(prefix: str) -> str:
     return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
-def repository_statements(
-    bucket: str, prefix: str, key: str, *, use: Use = Use.WRITE, label: str = "Repository"
-) -> list[Document]:
-    """Return what a use of a repository needs. `label` begins the statements' names."""
+def repository_statements(bucket: str, prefix: str, key: str, *, use: Use = Use.WRITE) -> list[Document]:
+    """Return what a use of a repository needs."""
+    return [*_objects(bucket, prefix, use, "Repository"), allow("RepositoryKey", list(_keys(use)), [key])]
+
+
+def archive_statements(archive: Place | None, use: Use, *, beside: Use | None = None) -> list[Document]:
+    """Return what a use of a repository's archive needs; nothing when there is none.
+
+    `beside` is the use of the repository itself that stands in the same document: both have one key.
+    """
+    if archive is None:
+        return []
+    bucket, prefix, key = archive
+    known = () if beside is None else _keys(beside)
+    keys = [one for one in _keys(use) if one not in known]
+    return [*_objects(bucket, prefix, use, "Archive"), *([allow("ArchiveKey", keys, [key])] if keys else [])]
+
+
+def _keys(use: Use) -> tuple[str, ...]:
+    return ("kms:GenerateDataKey", "kms:Decrypt") if use in (Use.WRITE, Use.ARCHIVE) else ("kms:Decrypt",)
+
+
+def _objects(bucket: str, prefix: str, use: Use, label: str) -> list[Document]:
     prefix = folder(prefix)
-    base = f"arn:aws:s3:::{bucket}/{prefix}"
-    is_writer = use is Use.WRITE
+    base, listed = f"arn:aws:s3:::{bucket}/{prefix}", {"StringLike": {"s3:prefix": f"{prefix}*"}}
     return [
-        allow(f"{label}Objects", ["s3:GetObject", "s3:PutObject"] if is_writer else ["s3:GetObject"], [f"{base}*"]),
+        allow(f"{label}Objects", [*_OBJECTS.get(use, ("s3:GetObject",))], [f"{base}*"]),
         *_own(use, base, label),
-        allow(
-            f"{label}List", ["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], {"StringLike": {"s3:prefix": f"{prefix}*"}}
-        ),
-        allow(f"{label}Key", ["kms:GenerateDataKey", "kms:Decrypt"] if is_writer else ["kms:Decrypt"], [key]),
+        allow(f"{label}List", ["s3:ListBucket"], [f"arn:aws:s3:::{bucket}"], listed),
     ]
 
 
@@ -74,9 +98,13 @@ def _below(base: str, names: tuple[str, ...]) -> list[str]:
     return [f"{base}{name}*" if name.endswith("/") else f"{base}{name}" for name in names]
 
 
-def repository_role(bucket: str, prefix: str, key: str) -> Document:
-    """Policy of the role by which workers of other accounts reach a repository. It deletes nothing but leases."""
-    return checked(document(*repository_statements(bucket, prefix, key)))
+def repository_role(bucket: str, prefix: str, key: str, *, archive: Place | None = None) -> Document:
+    """Policy of the role by which workers of other accounts reach a repository and its archive.
+
+    It deletes nothing but leases of the repository.
+    """
+    archived = archive_statements(archive, Use.ARCHIVE, beside=Use.WRITE)
+    return checked(document(*repository_statements(bucket, prefix, key), *archived))
 
 
 def repository_keeper(bucket: str, prefix: str, key: str) -> Document:
@@ -84,22 +112,41 @@ def repository_keeper(bucket: str, prefix: str, key: str) -> Document:
     return checked(document(*repository_statements(bucket, prefix, key, use=Use.KEEP)))
 
 
-def repository_reader(bucket: str, prefix: str, key: str) -> Document:
+def repository_opener(bucket: str, prefix: str, key: str) -> Document:
+    """Policy of the role by which whoever runs the command line opens restore points: it reads every block of them."""
+    return checked(document(*repository_statements(bucket, prefix, key, use=Use.READ)))
+
+
+def repository_reader(bucket: str, prefix: str, key: str, *, archive: Place | None = None) -> Document:
     """Policy of the role by which the control plane reads what restore points there are: their heads, and no block.
 
-    The key opens the heads; without packs and maps there is nothing else that it could open.
+    The key opens the heads; without packs and maps there is nothing else that it could open. Packs of the `archive` it
+    may list, with their state, and have retrieved: that makes them readable for those who may read them.
     """
-    prefix = folder(prefix)
-    base = f"arn:aws:s3:::{bucket}/{prefix}"
     return checked(
         document(
-            allow("ReadHeads", ["s3:GetObject"], [f"{base}repo.json", f"{base}keys/*", f"{base}rp/*"]),
-            allow(
-                "ListHeads",
-                ["s3:ListBucket"],
-                [f"arn:aws:s3:::{bucket}"],
-                {"StringLike": {"s3:prefix": [f"{prefix}keys/*", f"{prefix}rp/*"]}},
-            ),
+            *_heads(bucket, prefix),
             allow("OpenHeads", ["kms:Decrypt"], [key]),
+            *([] if archive is None else _asking(*archive)),
         )
     )
+
+
+def _heads(bucket: str, prefix: str, label: str = "", *more: str) -> list[Document]:
+    prefix = folder(prefix)
+    base = f"arn:aws:s3:::{bucket}/{prefix}"
+    return [
+        allow(f"Read{label}Heads", ["s3:GetObject"], [f"{base}repo.json", f"{base}keys/*", f"{base}rp/*"]),
+        allow(
+            f"List{label}Heads",
+            ["s3:ListBucket"],
+            [f"arn:aws:s3:::{bucket}"],
+            {"StringLike": {"s3:prefix": [f"{prefix}{one}/*" for one in ("keys", "rp", *more)]}},
+        ),
+    ]
+
+
+def _asking(bucket: str, prefix: str, key: str) -> list[Document]:
+    packs = f"arn:aws:s3:::{bucket}/{folder(prefix)}packs/*"
+    del key  # the archive's is the repository's
+    return [*_heads(bucket, prefix, "Archived", "packs"), allow("Retrieve", ["s3:RestoreObject"], [packs])]

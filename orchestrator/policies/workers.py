@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from orchestrator import tags
 from orchestrator.policies.ebs import SNAPSHOTS, keys_through
-from orchestrator.policies.repositories import Place, Use, folder, removal, repository_statements
+from orchestrator.policies.repositories import (
+    Place,
+    Use,
+    archive_statements,
+    folder,
+    removal,
+    repository_statements,
+)
 from orchestrator.statements import MANAGED_LIMIT, Document, allow, checked, document
 
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
@@ -61,6 +68,7 @@ def temporary_role(
     roles: Sequence[str],
     use: Use = Use.WRITE,
     archive: Place | None = None,
+    archive_use: Use = Use.ARCHIVE,
     has_blocks: bool = True,
     compares: bool = False,
     gives_files: bool = False,
@@ -68,8 +76,9 @@ def temporary_role(
     """Policy of a session's temporary role.
 
     Its own orders, the report queue, blocks of this session's snapshots in its own account (`has_blocks`), the right to
-    ask what has changed since an earlier backup's (`compares`), to write restored files (`gives_files`), the repository when it is in the same account for what the session does in it, the archive repository to write to, and
-    exactly the data and repository `roles` of the session.
+    ask what has changed since an earlier backup's (`compares`), to write restored files (`gives_files`), the repository
+    when it is in the same account for what the session does in it, its `archive` likewise, and exactly the data and
+    repository `roles` of the session.
     """
     return checked(
         document(
@@ -79,7 +88,7 @@ def temporary_role(
             _bases(install) if compares else None,
             own_files(control_bucket, session) if gives_files else None,
             *(repository_statements(*repository, use=use) if repository is not None else []),
-            *(repository_statements(*archive, label="Archive") if archive is not None else []),
+            *archive_statements(archive, archive_use, beside=use if repository is not None else None),
             allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
         )
     )
@@ -92,6 +101,7 @@ def worker_role(
     report_queue_arn: str,
     repository: Place | None,
     repository_role_arn: str | None,
+    archive: Place | None = None,
 ) -> Document:
     """Policy of a production account's own worker role: as the temporary one, over all snapshots of this install."""
     return checked(
@@ -100,6 +110,7 @@ def worker_role(
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             *_blocks(install),
             *(repository_statements(*repository) if repository is not None else []),
+            *archive_statements(archive, Use.READ, beside=Use.WRITE if repository is not None else None),
             allow("Repository", ["sts:AssumeRole"], [repository_role_arn]) if repository_role_arn else None,
         )
     )
@@ -117,21 +128,24 @@ def temporary_boundary(
     report_queue_arn: str,
     repositories: Sequence[Place],
     roles: Sequence[str],
+    archives: Sequence[Place] = (),
 ) -> Document:
     """Permissions boundary of all temporary roles: what any session's role may ever need, whatever made it asks for.
 
-    `repositories` are those in the backup account as (bucket, prefix, key ARN), `roles` the data and repository roles
-    of all accounts; many of one name become a pattern over accounts, for a managed policy is short. Whom a data role
-    lets in is said by its own trust.
+    `repositories` and `archives` are those in the backup account as (bucket, prefix, key ARN), `roles` the data and
+    repository roles of all accounts; many of one name become a pattern over accounts, for a managed policy is short.
+    Whom a data role lets in is said by its own trust.
     """
-    bases = [f"arn:aws:s3:::{bucket}/{folder(prefix)}" for bucket, prefix, _ in repositories]
-    buckets = [f"arn:aws:s3:::{bucket}" for bucket, _, _ in repositories]
+    everything = [*repositories, *archives]
+    bases = [_base(bucket, prefix) for bucket, prefix, _ in everything]
+    archived = [f"{_base(bucket, prefix)}packs/*" for bucket, prefix, _ in archives]
     kept = (
         [
             allow("RepositoryObjects", ["s3:GetObject", "s3:PutObject"], [f"{base}*" for base in bases]),
-            removal(bases),
-            allow("RepositoryList", ["s3:ListBucket"], buckets),
-            allow("RepositoryKeys", ["kms:GenerateDataKey", "kms:Decrypt"], [key for _, _, key in repositories]),
+            allow("ArchiveParts", ["s3:AbortMultipartUpload"], archived) if archived else None,
+            removal(bases[: len(repositories)]),
+            allow("RepositoryList", ["s3:ListBucket"], sorted({f"arn:aws:s3:::{one[0]}" for one in everything})),
+            allow("RepositoryKeys", ["kms:GenerateDataKey", "kms:Decrypt"], sorted({one[2] for one in everything})),
         ]
         if repositories
         else []
@@ -147,6 +161,10 @@ def temporary_boundary(
         ),
         limit=MANAGED_LIMIT,
     )
+
+
+def _base(bucket: str, prefix: str) -> str:
+    return f"arn:aws:s3:::{bucket}/{folder(prefix)}"
 
 
 def _gathered(roles: Sequence[str]) -> list[str]:

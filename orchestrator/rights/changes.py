@@ -246,7 +246,10 @@ CHANGES: Final = (
                 "ec2:RegisterImage",
                 "ec2:StopInstances",
             ),
+            "repository": ("s3:AbortMultipartUpload",),
+            "repository-reader": ("s3:RestoreObject",),
             "temporary-boundary": ("s3:AbortMultipartUpload",),
+            "repository-opener": ("kms:Decrypt", "s3:GetObject", "s3:ListBucket"),
             "repository-keeper": (
                 "kms:Decrypt",
                 "s3:DeleteObject",

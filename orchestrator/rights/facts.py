@@ -27,6 +27,7 @@ ROLE_NAMES: Final = MappingProxyType(
         "repository": "DayworkRepository",
         "repositoryKeeper": "DayworkRepositoryKeeper",
         "repositoryReader": "DayworkRepositoryReader",
+        "repositoryOpener": "DayworkRepositoryOpener",
     }
 )
 
@@ -41,6 +42,15 @@ class Kept:
     key: str
     role: str
     keeper: str | None = None
+    archive_url: str | None = None
+
+    @property
+    def archive(self) -> tuple[str, str, str] | None:
+        """Its archive as (bucket, prefix, key ARN), None when it has none."""
+        if self.archive_url is None:
+            return None
+        url = urlsplit(self.archive_url)
+        return (url.netloc, url.path.lstrip("/"), self.key)
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -126,6 +136,7 @@ def of_registry(
             sorted(
                 {arn for one in known.accounts for arn in assumed_of(one)}
                 | {one.reader for one in known.repositories if one.reader is not None}
+                | {one.opener for one in known.repositories if one.opener is not None}
             )
         ),
         reached=tuple(sorted({*data, *(_roles_of(kept) if kept.account != home else [])})),
@@ -143,6 +154,7 @@ def _repository_roles(repository: Repository) -> dict[str, str]:
         "repository": repository.role,
         "repositoryKeeper": repository.keeper,
         "repositoryReader": repository.reader,
+        "repositoryOpener": repository.opener,
     }
     return {key: arn for key, arn in named.items() if arn is not None}
 
@@ -162,4 +174,5 @@ def kept_of(repository: Repository) -> Kept:
         key=repository.key.kms,
         role=repository.role or role_arn(repository.account, ROLE_NAMES["repository"]),
         keeper=repository.keeper,
+        archive_url=None if repository.archive is None else repository.archive.url,
     )

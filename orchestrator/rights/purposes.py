@@ -93,6 +93,7 @@ def _worker(facts: Facts) -> Document:
         report_queue_arn=facts.report_queue,
         repository=facts.repository.place if is_near else None,
         repository_role_arn=None if is_near else facts.repository.role,
+        archive=facts.repository.archive if is_near else None,
     )
 
 
@@ -108,11 +109,13 @@ def _temporary(facts: Facts) -> Document:
 
 
 def _boundary(facts: Facts) -> Document:
+    is_near = facts.repository.account == facts.home
     return policies.temporary_boundary(
         install=facts.install,
         control_bucket=facts.control_bucket,
         report_queue_arn=facts.report_queue,
-        repositories=[facts.repository.place] if facts.repository.account == facts.home else [],
+        repositories=[facts.repository.place] if is_near else [],
+        archives=[facts.repository.archive] if is_near and facts.repository.archive is not None else [],
         roles=facts.reached,
     )
 
@@ -143,9 +146,7 @@ _ROWS = (
             account=facts.account,
             boundary=facts.boundary,
             own=facts.role("workerDeployment"),
-            repository_roles=[
-                facts.roles[key] for key in ("repository", "repositoryKeeper", "repositoryReader") if key in facts.roles
-            ],
+            repository_roles=[arn for key, arn in facts.roles.items() if key.startswith("repository")],
         ),
     ),
     Purpose(
@@ -259,7 +260,7 @@ _ROWS = (
         title="a repository, for workers of other accounts",
         key="repository",
         trust=_repository_trust,
-        policy=lambda facts: policies.repository_role(*facts.repository.place),
+        policy=lambda facts: policies.repository_role(*facts.repository.place, archive=facts.repository.archive),
     ),
     Purpose(
         name="repository-keeper",
@@ -272,10 +273,18 @@ _ROWS = (
     Purpose(
         name="repository-reader",
         stands_in="repository",
-        title="what restore points a repository holds, for the control plane; no block of them",
+        title="what restore points there are, for the control plane; has archived ones retrieved, and reads no block",
         key="repositoryReader",
         trust=_operation_trust,
-        policy=lambda facts: policies.repository_reader(*facts.repository.place),
+        policy=lambda facts: policies.repository_reader(*facts.repository.place, archive=facts.repository.archive),
+    ),
+    Purpose(
+        name="repository-opener",
+        stands_in="repository",
+        title="all of a repository's restore points, for looking into them from the command line",
+        key="repositoryOpener",
+        trust=_operation_trust,
+        policy=lambda facts: policies.repository_opener(*facts.repository.place),
     ),
     Purpose(
         name="control-bucket",

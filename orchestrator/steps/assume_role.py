@@ -16,6 +16,7 @@ from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.model.status import DeploymentMode, Step
 from orchestrator.model.work import Claim, Done, Failed, Outcome, Park, Skipped, Stopped, WorkKey
 from orchestrator.planner.selection import Subject
+from orchestrator.policies import Use
 from orchestrator.services import Services
 from orchestrator.statements import Document
 from orchestrator.steps.jobs import JOBS
@@ -216,14 +217,16 @@ def _note_refusal(tx: Transaction, session: str, name: str, refused: Permanent) 
 
 def _policy(services: Services, view: View, role: TemporaryRole, others: list[sessions.Resource]) -> Document:
     kept = repository(services, view)
-    url = urlsplit(kept.url)
     plans = [one.plan for one in others if one.plan is not None]
     reached = {plan.data_role for plan in plans if plan.data_role} | (
         {role.repository_role} if role.repository_role else set()
     )
-    direct = None if role.repository_role else (url.netloc, url.path.lstrip("/"), kept.key.kms)
+    direct = None if role.repository_role else (*_split(kept.url), kept.key.kms)
     rights = JOBS[view.session.operation].rights
-    archive = urlsplit(kept.archive.url) if rights.archives and kept.archive is not None else None
+    read = {plan.details["archived"]["url"] for plan in plans if "archived" in plan.details}
+    written = kept.archive.url if rights.archives and kept.archive is not None else None
+    # A session's archived points are all of one repository, and so of one archive.
+    archive = None if role.repository_role else written or min(read, default=None)
     return policies.temporary_role(
         install=services.install.id,
         session=view.session.id,
@@ -232,11 +235,18 @@ def _policy(services: Services, view: View, role: TemporaryRole, others: list[se
         repository=direct,
         roles=sorted(reached),
         use=rights.use,
-        archive=None if archive is None else (archive.netloc, archive.path.lstrip("/"), kept.key.kms),
+        archive=None if archive is None else (*_split(archive), kept.key.kms),
+        archive_use=Use.READ if written is None else Use.ARCHIVE,
         has_blocks=rights.has_blocks,
         compares=rights.compares,
         gives_files=rights.gives_files,
     )
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Return bucket and prefix of an `s3://` address."""
+    parts = urlsplit(url)
+    return parts.netloc, parts.path.lstrip("/")
 
 
 def queue_arn(url: str, region: str) -> str:

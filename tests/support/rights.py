@@ -20,6 +20,7 @@ def facts(account: str = PRODUCTION, **changes: Any) -> Facts:
         prefix="main/",
         key=f"arn:aws:kms:{REGION}:{HOME}:key/fedcba98-7654-3210-fedc-ba9876543210",
         role=role_arn(HOME, "DayworkRepository"),
+        archive_url="s3://vault/main/",
     )
     values: dict[str, Any] = {
         "install": "blue",
@@ -31,7 +32,13 @@ def facts(account: str = PRODUCTION, **changes: Any) -> Facts:
         "repository": kept,
         "external_id": None if is_home else "ID",
         "boundary": None,
-        "roles": {"repository": kept.role, "repositoryReader": f"{kept.role}Reader"} if is_home else {},
+        "roles": {
+            "repository": kept.role,
+            "repositoryReader": f"{kept.role}Reader",
+            "repositoryOpener": f"{kept.role}Opener",
+        }
+        if is_home
+        else {},
         "workers": ((PRODUCTION, role_arn(PRODUCTION, "DayworkWorker")),),
         "assumed": (role_arn(HOME, "DayworkWorkerDeployment"), role_arn(PRODUCTION, "DayworkBackup")),
         "reached": (role_arn(PRODUCTION, "DayworkData"),),

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.protocol import JobName, JobResult, Message, RepositoryRef
+from orchestrator.ledger import workers
 from orchestrator.model.work import Outcome
 from orchestrator.policies import Use
 from orchestrator.services import Services
 from orchestrator.steps.view import View, repository
+
+#: Calls for blocks a second that AWS allows an account, unless it has asked for more; and the least worth beginning with.
+_BLOCKS = 1000
+_LEAST_BLOCKS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,17 @@ def repository_ref(services: Services, view: View) -> RepositoryRef:
     kept = repository(services, view)
     url = view.plan.details["archived"]["url"] if "archived" in view.plan.details else kept.url
     return RepositoryRef(url=url, region=kept.region, kms_key=kept.key.kms, role_arn=view.plan.repository_role)
+
+
+def block_share(services: Services, view: View) -> int:
+    """Return with how many blocks a second a worker begins: its share of what AWS allows the account, by default.
+
+    All workers that stand where this one does are taken to read blocks. The agents themselves find out what is true.
+    """
+    place = view.plan.worker.access
+    with services.ledger.read() as tx:
+        beside = workers.count_alive(tx, place.account, place.region)
+    return max(_LEAST_BLOCKS, _BLOCKS // max(1, beside))
 
 
 def outcome(result: JobResult, detail: dict[str, Any], total: int) -> dict[str, Any]:
