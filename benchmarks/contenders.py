@@ -80,7 +80,8 @@ class Ours:
             return sessions.get(tx, session).status
 
 
-def _variables(url: str, directory: Path, database: str) -> dict[str, str]:
+def variables_of(url: str, directory: Path, database: str) -> dict[str, str]:
+    """Return the settings that a contender of ours needs."""
     return {
         "DAYWORK_BROKER_URL": url,
         "DAYWORK_STATE_DIR": str(directory),
@@ -94,7 +95,7 @@ def _variables(url: str, directory: Path, database: str) -> dict[str, str]:
 def raw(directory: Path) -> Iterator[Contender]:
     """Set raw Celery up."""
     with valkey(directory) as (url, server):
-        variables = _variables(url, directory, "")
+        variables = variables_of(url, directory, "")
         os.environ |= variables
         app = importlib.reload(importlib.import_module("benchmarks.raw_app"))
         stage = Stage(directory, stage_environment(variables), [server.pid])
@@ -121,7 +122,7 @@ def ours(directory: Path, database: str, **options: Any) -> Iterator[Ours]:
             postgresql.run("CREATE DATABASE daywork")
             address = postgresql.url("daywork")
             counted.append(postgresql.pid)
-        variables = _variables(url, directory, address)
+        variables = variables_of(url, directory, address)
         os.environ |= variables
         engine = make_engine(address)
         upgrade(engine)
