@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from console.cli.common import Output, opened
+from console.cli.restore_point_extract import extract
+from console.cli.restore_point_files import files
 from console.cli.verify import verify
 from console.output import Format, cell, document, emit, fields, note, table
 from console.text import moment, size
@@ -119,6 +121,8 @@ def show(
 
 
 app.command("verify")(verify)
+app.command("files")(files)
+app.command("extract")(extract)
 
 
 def _bytes(point: RestorePoint) -> int:

@@ -63,9 +63,7 @@ class Shared:
         )
 
     def _repository_roles(self, role: str) -> dict[str, str]:
-        near = {
-            key: role_arn(self.place.account, ROLE_NAMES[key]) for key in ("repositoryReader", "repositoryOpener")
-        }
+        near = {key: role_arn(self.place.account, ROLE_NAMES[key]) for key in ("repositoryReader", "repositoryOpener")}
         return near | ({"repository": role} if self.accounts else {})
 
 

@@ -112,9 +112,10 @@ def repository_keeper(bucket: str, prefix: str, key: str) -> Document:
     return checked(document(*repository_statements(bucket, prefix, key, use=Use.KEEP)))
 
 
-def repository_opener(bucket: str, prefix: str, key: str) -> Document:
+def repository_opener(bucket: str, prefix: str, key: str, *, archive: Place | None = None) -> Document:
     """Policy of the role by which whoever runs the command line opens restore points: it reads every block of them."""
-    return checked(document(*repository_statements(bucket, prefix, key, use=Use.READ)))
+    archived = archive_statements(archive, Use.READ, beside=Use.READ)
+    return checked(document(*repository_statements(bucket, prefix, key, use=Use.READ), *archived))
 
 
 def repository_reader(bucket: str, prefix: str, key: str, *, archive: Place | None = None) -> Document:

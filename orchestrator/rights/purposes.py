@@ -284,7 +284,7 @@ _ROWS = (
         title="all of a repository's restore points, for looking into them from the command line",
         key="repositoryOpener",
         trust=_operation_trust,
-        policy=lambda facts: policies.repository_opener(*facts.repository.place),
+        policy=lambda facts: policies.repository_opener(*facts.repository.place, archive=facts.repository.archive),
     ),
     Purpose(
         name="control-bucket",
