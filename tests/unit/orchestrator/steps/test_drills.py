@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from support.expectations import assert_nothing_left, record, statuses
-from support.install import REGION, A, B
+from support.install import OTHER_REGION, REGION, A, B
 from support.scenarios import hurry, restore_point
 from support.stage import Stage
 
 from agent.protocol import Order, RestoreVolumeJob
 from orchestrator.errors import Refused
+from orchestrator.scheduler.policy import read_policy
+from orchestrator.submission import check, submit
 
 EVERYWHERE: list[dict[str, Any]] = [{"account": "*", "region": "*", "tags": {"backup": "daily"}}]
 DRILL: dict[str, Any] = {"operation": "ec2-restore-volume", "select": EVERYWHERE}
@@ -85,6 +87,52 @@ def test_a_sample_is_drawn_from_all_that_is_selected(stage: Stage) -> None:
 
     assert all(len(one) == 2 and one <= known for one in drawn)
     assert len({frozenset(one) for one in drawn}) > 1
+
+
+def test_a_policy_can_schedule_a_drill(stage: Stage) -> None:
+    """Its run is a session like any other."""
+    hurry(stage)
+    points = {daily(stage), daily(stage, B), daily(stage, B)}
+    policy = read_policy(
+        {
+            "name": "drill",
+            "operation": "ec2-restore-volume",
+            "select": EVERYWHERE,
+            "options": {"drill": True, "sample": 2},
+            "schedule": {"cron": "0 12 * * sun"},
+        }
+    )
+    request = policy.request("2026-11-29T12:00:00Z")
+    with stage.ledger.read() as tx:
+        check(tx, request)
+
+    session = submit(stage.ledger, request, dispatch=stage.dispatch).session_id
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"] * 2
+    assert {one.resource_id for one in stage.resources(session)} < points
+    assert_nothing_left(stage, session)
+
+
+def test_a_restore_works_in_another_region_account_zone_and_type(stage: Stage) -> None:
+    """Snapshots and volumes stand where it is restored to."""
+    hurry(stage)
+    point = daily(stage)
+
+    session = stage.submit(
+        f"{B}/{OTHER_REGION}/{point}",
+        operation="ec2-restore-volume",
+        options={"availabilityZone": f"{OTHER_REGION}b", "type": "io2"},
+    )
+    stage.run(session)
+
+    shown = record(stage, session)
+    assert statuses(stage, session) == ["success"], shown["resources"][0]["reason"]
+    kept = [stage.world.volumes[one["id"]] for one in shown["receipt"]["kept"]]
+    assert {(one.account, one.region, one.zone, one.type) for one in kept} == {
+        (B, OTHER_REGION, f"{OTHER_REGION}b", "io2")
+    }
+    assert_nothing_left(stage, session)
 
 
 @pytest.mark.parametrize(
