@@ -45,9 +45,13 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, kw_only=True)
 class Retries:
-    """How often one call is tried; pauses have full jitter below `first`, doubled each time, at most `most` seconds."""
+    """How often one call is tried; pauses have full jitter below `first`, doubled each time, at most `most` seconds.
+
+    Throttling is no failure but a matter of whose turn it is: it is not counted, and borne for `patience` seconds.
+    """
 
     attempts: int = 10
+    patience: float = 900.0
     first: float = 0.2
     most: float = 10.0
 
@@ -217,15 +221,18 @@ class Ebs:
 
     def _tried(self, attempt: Callable[[], _Answer], fresh: str | None = None) -> _Answer:
         began = self._clock()
-        tries = 0
+        tries = throttled = 0
         while True:
             tries += 1
             try:
                 answer = attempt()
-            except Retryable as error:
-                if isinstance(error, Throttled):
-                    self._pace.throttled()
-                if tries >= self._retries.attempts:
+            except Throttled:
+                self._pace.throttled()
+                throttled += 1
+                if self._clock() - began >= self._retries.patience:
+                    raise
+            except Retryable:
+                if tries - throttled >= self._retries.attempts:
                     raise
             except NotFound:
                 # Only while the snapshot has never answered: later, "does not exist" is the truth.

@@ -1,7 +1,8 @@
 """How fast blocks may be asked for: a rate that falls when AWS throttles and grows back slowly.
 
-AWS allows 1000 calls a second per snapshot (fixed) and per account (shared by all its workers). Many workers find
-their share by additive increase and multiplicative decrease, as TCP does.
+AWS allows 1000 calls a second per snapshot (fixed) and per account (shared by all its workers). A worker begins at the
+share that the control plane has reckoned for it, and many find theirs by additive increase and multiplicative decrease,
+as TCP does: each grows in proportion to its share, so that all of them together press no harder the more they are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ DEFAULT_RATE: Final = 500.0
 _CUT: Final = 0.5
 #: A burst of throttled answers is one event: they were all sent at the old rate.
 _CUT_EVERY: Final = 1.0
-#: Share of the cap that the rate grows by in a second.
+#: Share of the first rate, or of the present one if that is higher, that the rate grows by in a second.
 _GROWTH: Final = 0.05
 _SLOWEST: Final = 5.0
 #: Calls that may be late together: an idle moment does not become a burst.
@@ -28,11 +29,17 @@ class Pace:
     """A shared rate limit. Thread-safe."""
 
     def __init__(
-        self, cap: float = DEFAULT_RATE, *, pause: Callable[[float], None], clock: Callable[[], float] = time.monotonic
+        self,
+        cap: float = DEFAULT_RATE,
+        *,
+        first: float | None = None,
+        pause: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the highest rate (calls a second) and how to wait; `pause` may raise to end the wait."""
+        """Take the highest and the first rate (calls a second) and how to wait; `pause` may raise to end the wait."""
         self._cap = cap
-        self._rate = cap
+        self._first = cap if first is None else max(_SLOWEST, min(cap, first))
+        self._rate = self._first
         self._pause = pause
         self._clock = clock
         self._lock = Lock()
@@ -54,10 +61,10 @@ class Pace:
             self._pause(turn - now)
 
     def succeeded(self) -> None:
-        """Note an answered call: the rate grows, by a twentieth of the cap in a second of calls."""
+        """Note an answered call: the rate grows, by a twentieth in a second of calls."""
         if self._rate < self._cap:
             with self._lock:
-                self._rate = min(self._cap, self._rate + self._cap * _GROWTH / self._rate)
+                self._rate = min(self._cap, self._rate + _GROWTH * max(self._first, self._rate) / self._rate)
 
     def throttled(self) -> None:
         """Note a throttled call: the rate is halved, once for all that were under way."""

@@ -1,7 +1,7 @@
 """The reading half of a backup: which blocks there are, and each one carried to its place in the repository.
 
-With a parent and its snapshot only changed blocks are read; where AWS cannot tell them (the old snapshot is gone, or
-not of this volume) the volume is read in full.
+With a parent and its snapshot only changed blocks are read; where AWS does not tell them (the old snapshot is gone, not
+of this volume, or closed to this worker) or the parent is of no use, the volume is read whole.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Final
 
 from agent.crew import Crew, Queue
 from agent.ebs import BLOCK, Ebs, Listed, Page
-from agent.ebs_errors import NotFound, Unrelated
+from agent.ebs_errors import Denied, NotFound, Unrelated
 from agent.jobs.opening import Tally
 from agent.protocol import BackupVolume
+from agent.repository.errors import Damaged, Missing
 from agent.repository.head import Head, SegmentRef, Volume
-from agent.repository.layout import Chain
+from agent.repository.layout import Chain, map_prefix
 from agent.repository.mapping import MapObjects, VolumeMap
 from agent.repository.maps import SEGMENT, Segment
 from agent.repository.reader import read_segments
@@ -35,11 +36,16 @@ ZERO: Final = hashlib.sha256(bytes(BLOCK)).digest()
 
 @dataclass
 class Source:
-    """One volume under way. `parent` is its state in the parent point, when only changed blocks are read."""
+    """One volume under way.
+
+    `parent` is its state in the parent point, when only changed blocks are read; `whole` says why that was asked for
+    and is not so.
+    """
 
     volume: BackupVolume
     parent: Volume | None
     map: VolumeMap
+    whole: str | None = None
     read: int = 0
 
     @property
@@ -71,6 +77,7 @@ class Reading:
     parent: Head | None
     sources: list[Source] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
+    _there: frozenset[str] | None = None
 
     def read(self, crew: Crew, threads: int) -> None:
         """Read all volumes with one lister and some reading threads. Raises as the crew does."""
@@ -80,13 +87,19 @@ class Reading:
 
     def _list_all(self, portions: Queue[_Portion]) -> None:
         for volume in self.volumes:
-            self._list(volume, portions)
+            pages, parent, whole = self._pages(volume)
+            try:
+                source = self._list(Source(volume, parent, self._map(volume, parent), whole), pages, portions)
+            except (Missing, Damaged) as error:
+                if parent is None:
+                    raise
+                # Whoever still reads for the source that is given up does so in vain.
+                again = Source(volume, None, self._map(volume, None), f"the parent's map is of no use: {error}")
+                source = self._list(again, self.ebs.blocks(volume.snapshot_id), portions)
+            self.sources.append(source)
         portions.close()
 
-    def _list(self, volume: BackupVolume, portions: Queue[_Portion]) -> None:
-        pages, parent = self._pages(volume)
-        source = Source(volume, parent, self._map(volume, parent))
-        self.sources.append(source)
+    def _list(self, source: Source, pages: Iterator[Page], portions: Queue[_Portion]) -> Source:
         behind = 0
         entries = joined.from_iterable(page.blocks for page in pages)
         for number, listed in groupby(entries, key=lambda one: one.index // SEGMENT):
@@ -97,18 +110,35 @@ class Reading:
                 end = (part[-1].index + 1) * BLOCK
                 portions.put(_Portion(source, part, end - behind))
                 behind = end
-        self.tally.add(max(0, volume.size_bytes - behind))
+        self.tally.add(max(0, source.volume.size_bytes - behind))
+        return source
 
-    def _pages(self, volume: BackupVolume) -> tuple[Iterator[Page], Volume | None]:
-        before = self.parent.volume(volume.volume_id) if self.parent is not None else None
-        if before is not None and before.snapshot_id == volume.previous_snapshot_id:
-            pages = self.ebs.changed_blocks(before.snapshot_id, volume.snapshot_id)
-            try:
-                first = next(pages)
-            except (NotFound, Unrelated):
-                return self.ebs.blocks(volume.snapshot_id), None
-            return joined([first], pages), before
-        return self.ebs.blocks(volume.snapshot_id), None
+    def _pages(self, volume: BackupVolume) -> tuple[Iterator[Page], Volume | None, str | None]:
+        """Return what is to be read, what it changes, and why all is read although less was asked for."""
+        whole, previous = None, volume.previous_snapshot_id
+        if previous is not None:
+            before = self.parent.volume(volume.volume_id) if self.parent is not None else None
+            if before is None or before.snapshot_id != previous:
+                whole = "the parent restore point cannot be read, or does not hold it"
+            elif lost := {ref.name for ref in before.segments} - self._maps_there():
+                # What is taken over unseen must at least be there.
+                whole = f"the parent's map object {min(lost)} is missing"
+            else:
+                pages = self.ebs.changed_blocks(previous, volume.snapshot_id)
+                try:
+                    first = next(pages)
+                except (Denied, NotFound, Unrelated) as error:
+                    # What does not exist any more has no tags, so that AWS refuses rather than says so.
+                    whole = f"what has changed since {previous} is not told: {error.code or type(error).__name__}"
+                else:
+                    return joined([first], pages), before, None
+        return self.ebs.blocks(volume.snapshot_id), None, whole
+
+    def _maps_there(self) -> frozenset[str]:
+        if self._there is None:
+            listed = self.repository.objects.list(map_prefix(self.chain))
+            self._there = frozenset(entry.key.rpartition("/")[2] for entry in listed)
+        return self._there
 
     def _map(self, volume: BackupVolume, parent: Volume | None) -> VolumeMap:
         if parent is None:

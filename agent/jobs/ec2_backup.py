@@ -114,13 +114,23 @@ class _Backup:
         most = size // BLOCK if parent is None else 0
         budget = min(_MOST_KNOWN, max(_LEAST_KNOWN, 2 * most))
         known = load_known(repository, chain, crew, budget=budget, expected=size // BLOCK, mending=mending)
-        writer = Writer(repository, chain, crew, known=known, compression=job.compression, mending=mending)
+        writer = Writer(
+            repository,
+            chain,
+            crew,
+            known=known,
+            compression=job.compression,
+            mending=mending,
+            checkpoint=self.means.checkpoint,
+        )
         last.append(writer.salvage)
         reading = Reading(
             volumes=job.volumes,
             repository=repository,
             chain=chain,
-            ebs=self.means.blocks(self.context, job.data, threads=self.means.threads, pause=crew.pause),
+            ebs=self.means.blocks(
+                self.context, job.data, threads=self.means.threads, pause=crew.pause, first=job.blocks_per_second
+            ),
             writer=writer,
             maps=MapObjects(repository, chain),
             tally=Tally(self.context.progress, size),
@@ -143,7 +153,7 @@ class _Backup:
 
     def _head(self, sources: list[Source], stored: Stored, lease: Lease, mended: list[str]) -> Head:
         job = self.job
-        kind = "incremental" if any(source.parent is not None for source in sources) else "full"
+        kind = "incremental" if any(_kind(source) == "incremental" for source in sources) else "full"
         return Head(
             point=job.restore_point,
             account=self.chain.account,
@@ -162,6 +172,10 @@ class _Backup:
             install=self.context.install,
             session=self.context.for_session,
         )
+
+
+def _kind(source: Source) -> str:
+    return "full" if source.parent is None else "incremental"
 
 
 def _volume(source: Source) -> Volume:
@@ -184,7 +198,14 @@ def _figures(point: str, kind: str, sources: list[Source], stored: Stored) -> di
         "restorePoint": point,
         "kind": kind,
         "volumes": [
-            {"volumeId": one.volume.volume_id, "sizeBytes": one.volume.size_bytes, "blocks": one.blocks}
+            {
+                "volumeId": one.volume.volume_id,
+                "sizeBytes": one.volume.size_bytes,
+                "blocks": one.blocks,
+                "kind": _kind(one),
+                "blocksRead": one.read,
+                **({"readWhole": one.whole} if one.whole is not None else {}),
+            }
             for one in sources
         ],
         "blocksRead": read,

@@ -15,6 +15,7 @@ from agent.protocol import DataAccess, RepositoryRef
 from agent.repository.kms import Kms
 from agent.repository.repository import Repository, open_repository
 from agent.repository.s3 import open_s3
+from agent.repository.writer import CHECKPOINT
 
 
 def repository_of(context: JobContext, ref: RepositoryRef, *, create: bool) -> Repository:
@@ -37,9 +38,13 @@ def blocks_of(
     *,
     threads: int,
     pause: Callable[[float], None],
+    first: int | None = None,
     rate: float = DEFAULT_RATE,
 ) -> Ebs:
-    """Return the block API through the data role, for some threads and at most `rate` calls a second."""
+    """Return the block API through the data role, for some threads and at most `rate` calls a second, `first` so many.
+
+    Without `first` it begins at the highest rate.
+    """
     access = reach(
         context.session,
         region=data.region,
@@ -47,7 +52,7 @@ def blocks_of(
         session_name=context.worker_id,
         endpoint_url=context.endpoint_url,
     )
-    return Ebs(access, threads=threads, pace=Pace(rate, pause=pause), pause=pause)
+    return Ebs(access, threads=threads, pace=Pace(rate, first=first, pause=pause), pause=pause)
 
 
 class OpenRepository(Protocol):
@@ -58,19 +63,34 @@ class OpenRepository(Protocol):
 
 
 class OpenBlocks(Protocol):
-    """Opens the block API for some threads; `pause` waits and raises when the job ends."""
+    """Opens the block API for some threads; `pause` waits and raises when the job ends.
 
-    def __call__(self, context: JobContext, data: DataAccess, *, threads: int, pause: Callable[[float], None]) -> Ebs:
+    `first` is how many calls a second it begins with; None: as many as it may ever make.
+    """
+
+    def __call__(
+        self,
+        context: JobContext,
+        data: DataAccess,
+        *,
+        threads: int,
+        pause: Callable[[float], None],
+        first: int | None = None,
+    ) -> Ebs:
         """Return it; nothing is called yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """What a data job works with. `threads` read or write blocks at the same time."""
+    """What a data job works with.
+
+    `threads` read or write blocks at the same time; `checkpoint` is `agent.repository.writer.Writer`'s.
+    """
 
     repository: OpenRepository = repository_of
     blocks: OpenBlocks = blocks_of
     threads: int = 32
+    checkpoint: float = CHECKPOINT
 
 
 class Tally:

@@ -31,6 +31,7 @@ class BackupJob(Message):
     `parent` is the restore point that an incremental builds on. `configuration` is the instance as it was (type,
     network, tags, device mapping), recorded as given. `created_at` is RFC 3339 UTC, the moment of the snapshots.
     `ended_workers` are instances that had this job before and are terminated: what they held in the repository is free.
+    `blocks_per_second` is how fast to begin: the worker's share, as far as it is known, of what AWS allows the account.
     """
 
     repository: RepositoryRef
@@ -43,4 +44,5 @@ class BackupJob(Message):
     consistency: str = "crash"
     compression: Literal["balanced", "size"] = "balanced"
     configuration: dict[str, Any] = field(default_factory=dict)
+    blocks_per_second: int | None = None
     ended_workers: tuple[str, ...] = ()

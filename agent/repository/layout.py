@@ -81,9 +81,14 @@ def index_key(chain: Chain, name: str) -> str:
     return f"{index_prefix(chain)}/{name}"
 
 
+def map_prefix(chain: Chain) -> str:
+    """Return the prefix of a chain's map objects."""
+    return f"{MAPS}/{chain.path}"
+
+
 def map_key(chain: Chain, name: str) -> str:
     """Return the key of an object that holds map segments of a chain."""
-    return f"{MAPS}/{chain.path}/{name}"
+    return f"{map_prefix(chain)}/{name}"
 
 
 def point_prefix(chain: Chain) -> str:

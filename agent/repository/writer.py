@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -29,8 +31,10 @@ _UPLOADERS: Final = 3
 _WAITING: Final = 1
 #: Compressed content that is longer than this share of the block is not worth decompressing later.
 _WORTH: Final = 0.97
-#: An index segment is written for this many rows: what a worker that dies has stored need not be stored again.
+#: An index segment is written for this many rows, and when so many seconds have passed since the last: what a worker
+#: that dies has stored need not be stored again.
 _INDEX_ROWS: Final = 65_536
+CHECKPOINT: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +58,13 @@ class Writer:
         compression: Compression = "balanced",
         pack_size: int = PACK_SIZE,
         mending: Mending | None = None,
+        checkpoint: float = CHECKPOINT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start the uploading threads in `crew`. `known` is used and added to; `mending` hears of every block."""
+        """Start the uploading threads in `crew`. `known` is used and added to; `mending` hears of every block.
+
+        A pack that is uploaded more than `checkpoint` seconds after the last index segment is indexed at once.
+        """
         self._mending = mending
         self._repository = repository
         self._chain = chain
@@ -70,6 +79,9 @@ class Writer:
         self._full: Queue[OpenPack] = crew.queue(_WAITING)
         self._uploaded: list[PackTable] = []
         self._rows = 0
+        self._checkpoint = checkpoint
+        self._clock = clock
+        self._indexed_at = clock()
         self._blocks = 0
         self._bytes = 0
         self._uploaders: Group = crew.start(_UPLOADERS, self._upload, name="upload")
@@ -154,12 +166,13 @@ class Writer:
                 self._rows += table.slots
                 self._blocks += table.slots
                 self._bytes += len(data)
-                if self._rows >= _INDEX_ROWS:
+                if self._rows >= _INDEX_ROWS or self._clock() - self._indexed_at >= self._checkpoint:
                     due = self._take_uploaded()
             self._write_index(due)
 
     def _take_uploaded(self) -> list[PackTable]:
         taken, self._uploaded, self._rows = self._uploaded, [], 0
+        self._indexed_at = self._clock()
         return taken
 
     def _write_index(self, tables: list[PackTable]) -> None:

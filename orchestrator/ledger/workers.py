@@ -116,6 +116,13 @@ def alive(tx: Transaction, session: str | None = None) -> list[Worker]:
     return [_worker(row) for row in tx.rows(query)]
 
 
+def count_alive(tx: Transaction, account: str, region: str) -> int:
+    """Return how many workers of an account and Region are not known to be terminated."""
+    table = schema.workers
+    query = sa.select(sa.func.count()).where(schema.ALIVE, table.c.account == account, table.c.region == region)
+    return int(tx.execute(query).scalar_one())
+
+
 def of_session(tx: Transaction, session: str) -> list[Worker]:
     """List all workers a session has had."""
     table = schema.workers

@@ -32,7 +32,10 @@ def block_id(data: bytes) -> bytes:
 
 
 class FakeEbs:
-    """Snapshots by id. Reads and writes verify as AWS does; `before` may raise, wait or change the world."""
+    """Snapshots by id. Reads and writes verify as AWS does; `before` may raise, wait or change the world.
+
+    It is told `read`, `write` or `changed`, the snapshot, and the block.
+    """
 
     def __init__(self, snapshots: Mapping[str, Content] | None = None, page: int = 3) -> None:
         """Take completed snapshots; lists come in pages of `page`, every second one empty."""
@@ -58,6 +61,7 @@ class FakeEbs:
 
     def changed_blocks(self, first: str, second: str, start: int = 0) -> Iterator[Page]:
         """List what differs between related snapshots."""
+        self.before("changed", first, start)
         old, new = self._get(first), self._get(second)
         if (first, second) not in self.related:
             raise Unrelated(f"{second}: not of one volume")

@@ -46,6 +46,7 @@ class Bench:
     progress: list[tuple[int, int]] = field(default_factory=list)
     worker: str = "i-worker"
     threads: int = 4
+    checkpoint: float = 60.0
     resource: ResourceRef = RESOURCE
     install: str = ""
 
@@ -87,10 +88,15 @@ class Bench:
         def blocks(*_arguments: Any, **_options: Any) -> Ebs:
             return cast("Ebs", self.ebs)
 
-        return Means(repository=repository, blocks=blocks, threads=self.threads)
+        return Means(repository=repository, blocks=blocks, threads=self.threads, checkpoint=self.checkpoint)
 
     def backup(
-        self, point: str, *volumes: BackupVolume, parent: str | None = None, compression: Any = "balanced"
+        self,
+        point: str,
+        *volumes: BackupVolume,
+        parent: str | None = None,
+        compression: Any = "balanced",
+        ended: tuple[str, ...] = (),
     ) -> JobResult:
         """Do a backup job."""
         job = BackupJob(
@@ -102,6 +108,7 @@ class Bench:
             volumes=volumes,
             parent=parent,
             compression=compression,
+            ended_workers=ended,
             configuration={"instanceType": "t3.small"},
         )
         return ec2_backup.run(self.context(), job, self.means())

@@ -23,10 +23,12 @@ CHAIN = Chain(account="222222222222", region="eu-west-1", resource="i-0a1b2c3d")
 class FakeKeys:
     """A key service: wraps data keys under keys of its own, bound to the context as KMS does. Counts its calls."""
 
-    def __init__(self, name: str = "arn:aws:kms:eu-west-1:111111111111:key/one") -> None:
-        """Begin with one wrapping key; others can be added with `know`."""
+    def __init__(
+        self, name: str = "arn:aws:kms:eu-west-1:111111111111:key/one", *, secret: bytes | None = None
+    ) -> None:
+        """Begin with one wrapping key, a new one unless its `secret` is given; others can be added with `know`."""
         self._name = name
-        self._keys = {name: AESGCM(secrets.token_bytes(32))}
+        self._keys = {name: AESGCM(secret or secrets.token_bytes(32))}
         self.generated = 0
         self.unwrapped = 0
 

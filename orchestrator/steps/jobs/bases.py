@@ -10,9 +10,8 @@ A volume is read whole, and the session's log says why, when there is no base or
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator import tags
 from orchestrator.errors import CloudError
@@ -23,31 +22,25 @@ from orchestrator.model.plan import SourceVolume
 from orchestrator.planner.recorded import is_good
 from orchestrator.ports import SnapshotView
 from orchestrator.services import Services
-from orchestrator.steps.view import View, remember
+from orchestrator.steps.view import View
 
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
     """What a backup compares with: `parent` is the restore point, `snapshots` its snapshot of each volume.
 
-    `older` are all snapshots that the newest point had kept, whether they are of use or not. What is in none of
-    `snapshots` is read whole.
+    What is in none of `snapshots` is read whole; `whole` says why, where there is something to say. `older` are all
+    snapshots that the newest point has kept, whether they are of use or not.
     """
 
     parent: str | None = None
     snapshots: Mapping[str, str]
-    older: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, state: Mapping[str, Any]) -> Base:
-        """Return what a resource's steps have decided."""
-        return cls(**{**state["base"], "older": tuple(state["base"]["older"])})
+    whole: Mapping[str, str]
+    older: Sequence[str] = ()
 
 
-def decide(services: Services, view: View) -> Base:
-    """Decide what this attempt compares with, once; asking again returns the same. The caller holds the chain."""
-    if "base" in view.resource.state:
-        return Base.of(view.resource.state)
+def find(services: Services, view: View) -> Base:
+    """Look for what this attempt can compare with. The caller holds the chain, and writes down what it has found."""
     place = view.plan.operation
     with services.ledger.read() as tx:
         newest = points.newest(
@@ -59,15 +52,18 @@ def decide(services: Services, view: View) -> Base:
     ours = {one.snapshot_id: one for one in seen if tags.carries(one.tags, {tags.INSTALL: services.install.id})}
     whole = {one.volume_id: _why_whole(view, newest, kept, ours, one) for one in view.plan.volumes}
     compared = {volume: kept[volume] for volume, why in whole.items() if why is None}
-    base = Base(
+    return Base(
         parent=newest.id if compared and newest is not None else None,
         snapshots=compared,
-        older=tuple(sorted(kept.values())),
+        whole={volume: why for volume, why in whole.items() if why},
+        older=sorted(kept.values()),
     )
-    with services.ledger.write() as tx:
-        remember(tx, view, base={**vars(base), "older": list(base.older)})
-        _tell(tx, view, {volume: why for volume, why in whole.items() if why})
-    return base
+
+
+def tell(tx: Transaction, view: View, whole: Mapping[str, str]) -> None:
+    """Say in the session's log which volumes are read whole, and why."""
+    for volume, why in sorted(whole.items()):
+        journal.write(tx, view.session.id, f"volume {volume} is read whole: {why}", ordinal=view.held.key.ordinal)
 
 
 def _why_whole(
@@ -97,11 +93,6 @@ def _why_whole(
     return None
 
 
-def _tell(tx: Transaction, view: View, whole: Mapping[str, str]) -> None:
-    for volume, why in sorted(whole.items()):
-        journal.write(tx, view.session.id, f"volume {volume} is read whole: {why}", ordinal=view.held.key.ordinal)
-
-
 def keep(tx: Transaction, view: View) -> None:
     """Keep the snapshots that were read, in the transaction that lists their point."""
     for name in view.resource.state["snapshots"].values():
@@ -110,19 +101,16 @@ def keep(tx: Transaction, view: View) -> None:
 
 def drop_older(services: Services, view: View) -> None:
     """Remove the base that a listed point has made needless. What AWS will not remove is left to the sweeper."""
-    older = [one for one in Base.of(view.resource.state).older if one not in view.resource.state["snapshots"].values()]
-    compute = services.cloud.compute(view.plan.operation)
-    for name in older:
+    state, compute = view.resource.state, services.cloud.compute(view.plan.operation)
+    for name in set(state["base"]["older"]) - set(state["snapshots"].values()):
         try:
             compute.absent_snapshot(name)
         except CloudError as error:
-            said, level = f"the older snapshot {name} is not removed yet: {error.reason}", "warning"
-        else:
-            said, level = "", ""
+            said = f"the older snapshot {name} is not removed yet: {error.reason}"
+            with services.ledger.write() as tx:
+                journal.write(tx, view.session.id, said, ordinal=view.held.key.ordinal, level="warning")
+            continue
         with services.ledger.write() as tx:
             work.hold(tx, view.held)
-            if said:
-                journal.write(tx, view.session.id, said, ordinal=view.held.key.ordinal, level=level)
-                continue
             for thing in things.called(tx, "snapshot", name):
                 things.removed(tx, thing.session, thing.kind, thing.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,8 @@ from orchestrator.model.work import Done, Outcome, WorkKey
 from orchestrator.planner import GIB
 from orchestrator.services import Services
 from orchestrator.steps.jobs import bases, snapshots
-from orchestrator.steps.jobs.kind import Job, Rights, outcome, repository_ref
+from orchestrator.steps.jobs.bases import Base
+from orchestrator.steps.jobs.kind import Job, Rights, block_share, outcome, repository_ref
 from orchestrator.steps.view import View, remember
 
 
@@ -51,8 +53,8 @@ def _configuration(view: View) -> dict[str, Any]:
 
 def order(services: Services, view: View) -> BackupJob:
     """Return the job: write one restore point of the instance."""
-    base = bases.decide(services, view)
-    state, place = view.resource.state, view.plan.operation
+    state, place = _decided(services, view), view.plan.operation
+    base = Base(**state["base"])
     return BackupJob(
         repository=repository_ref(services, view),
         data=DataAccess(region=place.region, role_arn=view.plan.data_role),
@@ -72,8 +74,21 @@ def order(services: Services, view: View) -> BackupJob:
         ),
         parent=base.parent,
         configuration=_configuration(view),
+        blocks_per_second=state["share"],
         ended_workers=_ended(services, state),
     )
+
+
+def _decided(services: Services, view: View) -> dict[str, Any]:
+    """Decide, once, what the backup compares with and how fast it begins; return what the steps remember."""
+    if "base" in view.resource.state:
+        return view.resource.state
+    base = bases.find(services, view)
+    decided = {"base": asdict(base), "share": block_share(services, view)}
+    with services.ledger.write() as tx:
+        remember(tx, view, **decided)
+        bases.tell(tx, view, base.whole)
+    return {**view.resource.state, **decided}
 
 
 def _ended(services: Services, state: Mapping[str, Any]) -> tuple[str, ...]:
@@ -119,11 +134,19 @@ def finish(services: Services, view: View, result: JobResult) -> Outcome:
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
         points.add(tx, point)
+        points.judge(tx, result.detail.get("mended", []), points.COMPLETE)
         bases.keep(tx, view)
         sessions.remember(tx, view.held.key, **outcome(result, result.detail, done))
+        bases.tell(tx, view, _read_whole(result))
         journal.write(tx, view.session.id, f"restore point {point.id} written", ordinal=view.held.key.ordinal)
     bases.drop_older(services, view)
     return Done()
+
+
+def _read_whole(result: JobResult) -> dict[str, str]:
+    """Return why the agent has read volumes whole that it was to compare, by volume."""
+    volumes = result.detail.get("volumes", [])
+    return {one["volumeId"]: one["readWhole"] for one in volumes if "readWhole" in one}
 
 
 JOB = Job(name="ec2-backup", prepare=prepare, order=order, finish=finish, rights=Rights(compares=True))

@@ -13,7 +13,7 @@ from orchestrator.policies import Use
 from orchestrator.services import Services
 from orchestrator.steps.view import View, repository
 
-#: Calls for blocks a second that AWS allows an account, unless it has asked for more; and the least worth beginning with.
+#: Calls for blocks a second that AWS allows an account by default, and the least that is worth beginning with.
 _BLOCKS = 1000
 _LEAST_BLOCKS = 10
 

@@ -149,7 +149,6 @@ def test_what_may_pass_is_tried_again_after_growing_pauses(
         (a_block(checksum="AAAA"), Damaged),
         (a_block(cut=-1), Unreachable),
         (refusal(500, "InternalServerException"), Unreachable),
-        (refusal(400, "RequestThrottledException"), Throttled),
     ],
 )
 def test_after_its_attempts_a_call_fails_with_what_happened(
@@ -192,6 +191,20 @@ def test_throttling_slows_everything_down(ebs: Ebs, server: ScriptedServer, pace
     ebs.read("snap-1", 0, "t")
 
     assert 200 < pace.rate < 400
+
+
+def test_throttling_is_borne_for_long_and_spends_no_attempts(ebs: Ebs, server: ScriptedServer, time: Time) -> None:
+    """Whose turn it is will come; after a quarter of an hour something else is wrong."""
+    throttled = refusal(400, "RequestThrottledException")
+    server.script = in_turn(*[throttled] * 20, refusal(500, ""), *[throttled] * 5, refusal(503, ""), a_block())
+
+    assert ebs.read("snap-1", 0, "t")[1] == DATA
+
+    began = time()
+    server.script = in_turn(throttled)
+    with pytest.raises(Throttled):
+        ebs.read("snap-1", 1, "t")
+    assert 900 <= time() - began < 930
 
 
 def test_a_pause_that_is_cancelled_ends_the_call(server: ScriptedServer, pace: Pace) -> None:

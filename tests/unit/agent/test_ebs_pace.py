@@ -89,3 +89,32 @@ def test_pauses_between_attempts_double_up_to_a_limit_and_have_jitter() -> None:
         [0.2, 0.4, 0.8, 6.4, 10, 10]
     )
     assert retries.pause(3, 0.0) == 0
+
+
+def test_many_workers_that_begin_at_their_share_press_no_harder_than_one() -> None:
+    """A hundred that began at a hundredth grow together as fast as one alone."""
+    time = Time()
+    alone, one_of_many = Pace(1000, pause=time.pause, clock=time), Pace(1000, first=10, pause=time.pause, clock=time)
+    for pace in (alone, one_of_many):
+        pace.throttled()
+    grown = []
+    for pace, share in ((alone, 1000), (one_of_many, 10)):
+        before = pace.rate
+        for _ in range(round(before)):
+            pace.succeeded()
+        grown.append((pace.rate - before) / share)
+
+    assert one_of_many.rate < 10
+    assert grown[0] == pytest.approx(grown[1], rel=0.05)
+
+
+def test_a_small_share_grows_to_the_cap_when_the_others_have_gone() -> None:
+    """Within minutes."""
+    time = Time()
+    pace = Pace(500, first=10, pause=time.pause, clock=time)
+
+    while pace.rate < 500:
+        pace.take()
+        pace.succeeded()
+
+    assert 60 < time.now < 120

@@ -16,7 +16,7 @@ from agent.ebs import BLOCK
 from agent.ebs_errors import Denied, Unreachable
 from agent.jobs.backup_reading import ZERO
 from agent.jobs.context import JobFailed, JobStopped
-from agent.repository.layout import point_key
+from agent.repository.layout import map_prefix, point_key
 from agent.repository.lease import acquire
 from agent.repository.maps import SEGMENT
 
@@ -44,7 +44,7 @@ def test_a_sparse_volume_with_first_and_last_block_restores_exactly() -> None:
     assert figures == {
         "restorePoint": "rp-1",
         "kind": "full",
-        "volumes": [{"volumeId": "vol-1", "sizeBytes": 4 * GIB, "blocks": 2}],
+        "volumes": [{"volumeId": "vol-1", "sizeBytes": 4 * GIB, "blocks": 2, "kind": "full", "blocksRead": 2}],
         "blocksRead": 2,
         "blocksStored": 2,
         "bytesRead": 2 * BLOCK,
@@ -148,26 +148,51 @@ def test_a_point_lives_without_its_parent() -> None:
     assert bench.restored("rp-2") == new
 
 
-@pytest.mark.parametrize("case", ["unrelated", "old snapshot gone", "parent gone", "parent of another snapshot"])
+CASES = {
+    "unrelated": "is not told: Unrelated",
+    "old snapshot gone": "is not told: NotFound",
+    "old snapshot closed": "is not told: AccessDeniedException",
+    "parent gone": "the parent restore point cannot be read",
+    "parent of another snapshot": "or does not hold it",
+    "map of the parent gone": "map object",
+    "map of the parent damaged": "the parent's map is of no use",
+}
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_where_changes_cannot_be_told_all_is_read(case: str) -> None:
-    """The backup succeeds, in full, and stores nothing twice."""
+    """The backup succeeds, says why it read the volume whole, and stores nothing twice."""
     old, new = content(0, 1), content(0, 1, 2)
     bench = Bench(ebs=FakeEbs({"snap-1": old, "snap-2": new}))
     bench.backup("rp-1", volume("snap-1"))
     if case != "unrelated":
         bench.ebs.related.add(("snap-1", "snap-2"))
+    (name,) = [entry.key for entry in bench.objects.list(map_prefix(CHAIN))]
     if case == "old snapshot gone":
         del bench.ebs.snapshots["snap-1"]
-    if case == "parent gone":
+    elif case == "old snapshot closed":
+        bench.ebs.before = refused
+    elif case == "parent gone":
         bench.objects.delete(point_key(CHAIN, "rp-1"))
+    elif case == "map of the parent gone":
+        bench.objects.delete(name)
+    elif case == "map of the parent damaged":
+        bench.objects.put(name, bytes(len(bench.objects.get(name))))
     previous = "snap-0" if case == "parent of another snapshot" else "snap-1"
 
     result = bench.backup("rp-2", volume("snap-2", previous=previous), parent="rp-1")
 
     assert result.detail["kind"] == "full"
     assert (result.detail["blocksRead"], result.detail["blocksStored"]) == (3, 1)
+    assert CASES[case] in result.detail["volumes"][0]["readWhole"]
     assert bench.head("rp-2").parent is None
     assert bench.restored("rp-2") == new
+
+
+def refused(what: str, snapshot: str, _index: int) -> None:
+    """Refuse to say what has changed."""
+    if what == "changed":
+        raise Denied(f"{snapshot}: AccessDeniedException", code="AccessDeniedException", status=403)
 
 
 def test_a_volume_that_the_parent_does_not_know_is_read_in_full_beside_the_others() -> None:
