@@ -87,11 +87,17 @@ pack is marked. Maps and heads never change. Who meets a pack that is gone asks 
 takes. A forwarding object is `rows` and, for `old` and `new` places, `packs` (ids), `ranks` (u4 column: which of them)
 and `slots` (u2 column).
 
+# Archives
+
+An archive is a repository of this format (`agent.repository.archive`) with packs of up to 512 MiB and 16384 slots in an
+archive storage class, each of one volume of one point (so says its id), and index objects of one pack each, called
+`<point>.<pack id>`. Its heads are of kind `archived`. Nothing in it is shared, marked, forwarded or leased.
+
 # What an attacker with write access to the bucket can do
 
 Delete objects, or put old ones back in their own place: Object Lock is the answer to both. They can read nothing, and
 whatever they change, move or swap does not open.
 
 Reading order: `layout`, `objects`, `seal`, `keys` (objects and secrecy); `pack`, `index`, `maps`, `head` (formats);
-`repository`; `lease`, `known`, `dedupe`, `writer`, `mapping` (writing); `reader`.
+`repository`; `lease`, `known`, `dedupe`, `writer`, `mapping` (writing); `reader`; `archive`.
 """
