@@ -26,7 +26,7 @@ class JobResult(Message):
     `detail` is the job's own figures. For `ec2-backup`: `restorePoint`, `kind` (`full` or `incremental`), `volumes`
     (per volume `volumeId`, `sizeBytes`, `blocks`), `blocksRead`, `blocksStored`, `bytesRead`, `bytesStored`, and
     `mended` (points that were damaged and are well again) if there are any. For `ec2-restore-volume`: `restorePoint`,
-    `volumes` (`volumeId`, `snapshotId`, `blocksWritten`), `bytesWritten`, `blocksCompared` when they were read back. For
+    `volumes` (`volumeId`, `snapshotId`, `blocksWritten`), `bytesWritten`, `blocksCompared` when read back. For
     `ec2-retention`: `due`, `deleted`, `points` (the deleted ones), `spared`, `locked`, `bytesFreed`, and `collected`
     when garbage was collected. For `ec2-health-check`: `restorePoint`, `isDamaged`, `isComplete`, `blocksVerified`,
     `bytesVerified`, `blocksDamaged`, the first bad `blocks` and `objects`, and what is wrong `around` the point.

@@ -95,6 +95,16 @@ class Forwards:
                 found = self._known(pack_id, wanted)
         return found
 
+    def refresh(self) -> None:
+        """Look for forwardings now, so that `noted_places` knows them."""
+        with self._lock:
+            self._look_again()
+
+    def noted_places(self, pack_id: bytes, slots: Iterable[int]) -> dict[int, Place]:
+        """Return where blobs of a pack went, one step on, as far as that was known at the last look."""
+        with self._lock:
+            return self._known(pack_id, set(slots)) if len(self._moves) else {}
+
     def _known(self, pack_id: bytes, slots: set[int]) -> dict[int, Place]:
         looked_up = {slot: self._moves.find(_digest((pack_id, slot))) for slot in slots}
         return {slot: place for slot, place in looked_up.items() if place is not None}

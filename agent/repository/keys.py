@@ -99,7 +99,8 @@ class KeyRing:
         wraps = [wrap for wrap in self._read() if wrap.key_id == key_id]
         if not wraps:
             raise Unusable(
-                f"data key {key_id.hex()} is not in the repository", "Restore the objects under keys/ of the repository"
+                f"data key {key_id.hex()} is not in the repository: nothing stands under {KEYS}/{key_id.hex()}",
+                "Restore the objects under keys/ of the repository",
             )
         wraps.sort(key=lambda one: one.name != self._service.name)
         refusals: list[Unusable] = []

@@ -73,7 +73,7 @@ class Findings:
             self.more += len(blocks[room:])
 
     def looked_at(self, pack_id: bytes, verified: int) -> None:
-        """Note a pack, and how many blocks of it were right."""
+        """Note a pack that the point needs, and how many blocks of it were right."""
         with self._lock:
             self.packs.add(pack_id, [0])
             self.verified += verified
@@ -93,6 +93,7 @@ class Findings:
 def verify(repository: Repository, chain: Chain, head: Head, crew: Crew, *, sample: float, tally: Counter) -> Findings:
     """Verify a restore point; `sample` is how many percent of its packs are read. Raises as the crew does."""
     found = Findings()
+    repository.forwards.refresh()
     wanted: Queue[tuple[Volume, Wanted]] = crew.queue(_WAITING)
     examiner = _Examiner(repository, found, sample, tally)
 
@@ -190,8 +191,13 @@ class _Examiner:
         waiting = [wanted]
         while waiting:
             one = waiting.pop()
-            bad = self._bad_slots(one, decompressor)
-            self.found.looked_at(one.pack_id, len(np.unique(one.slots)) - len(bad))
+            # What was packed anew will be read where it is now: the old pack may go at any time.
+            if gone := self.repository.forwards.noted_places(one.pack_id, one.slots.tolist()):
+                waiting += _moved(one, gone)
+                one = _staying(one, gone)
+            bad = self._bad_slots(one, decompressor) if len(one.slots) else {}
+            if len(one.slots):
+                self.found.looked_at(one.pack_id, len(np.unique(one.slots)) - len(bad))
             if not bad:
                 continue
             gone = self.repository.forwards.known_places(one.pack_id, bad)
@@ -243,6 +249,11 @@ def _wrong(
     except Damaged as error:
         return str(error)
     return None if hashlib.sha256(data).digest() == block_id else f"slot {slot} holds other bytes than its id says"
+
+
+def _staying(wanted: Wanted, gone: dict[int, Place]) -> Wanted:
+    rows = np.array([row for row, slot in enumerate(wanted.slots.tolist()) if slot not in gone], dtype=np.int64)
+    return Wanted(wanted.pack_id, wanted.slots[rows], wanted.indices[rows], wanted.checks[rows])
 
 
 def _moved(wanted: Wanted, gone: dict[int, Place]) -> Iterator[Wanted]:
