@@ -275,3 +275,13 @@ def unpacked(archive: bytes) -> dict[bytes, tuple[tarfile.TarInfo, bytes | None]
             name = member.name.encode("utf-8", "surrogateescape").rstrip(b"/")
             found[b"/" + name] = member, None if file is None else file.read()
     return found
+
+
+def write_image(blocks: Blocks, path: Path, size: int) -> Path:
+    """Write an image into a sparse file of `size` bytes."""
+    with path.open("wb") as file:
+        for index, block in blocks.held.items():
+            file.seek(index * BLOCK)
+            file.write(block)
+        file.truncate(size)
+    return path
