@@ -24,8 +24,9 @@ from typing import Final
 
 import numpy as np
 
-from agent.crew import Crew, Group, Queue
+from agent.crew import Cancelled, Crew, Group, Queue
 from agent.repository import columns
+from agent.repository.errors import RepositoryError
 from agent.repository.index import decode_index, encode_index
 from agent.repository.known import KnownBlocks
 from agent.repository.layout import KEY_ID, PACK_ID, Chain, index_key, index_prefix, pack_key
@@ -151,6 +152,7 @@ class ArchiveWriter:
         """
         self._archive = archive
         self._part = part
+        self._crew = crew
         self._storage_class = storage_class
         self._pack_size = pack_size
         self._known = KnownBlocks(min(blocks, _MOST_KNOWN))
@@ -210,9 +212,14 @@ class ArchiveWriter:
 
     def _upload(self) -> None:
         while (first := self._chunks.get()) is not None:
-            self._archive.objects.put_parts(
-                pack_key(first.pack_id), self._whole(first), storage_class=self._storage_class
-            )
+            try:
+                self._archive.objects.put_parts(
+                    pack_key(first.pack_id), self._whole(first), storage_class=self._storage_class
+                )
+            except RepositoryError:
+                if self._crew.is_over:
+                    raise Cancelled from None  # the parts could not be given up either
+                raise
 
     def _whole(self, chunk: _Chunk) -> Iterator[bytes]:
         while not chunk.is_last:

@@ -155,6 +155,11 @@ class Objects:
         except FileNotFoundError:
             raise Missing(f"{key} is not in the repository") from None
         except _DENIED as error:
+            if "InvalidObjectState" in str(error):
+                raise Refused(
+                    f"{key} is in an archive storage class and not retrieved, or no longer",
+                    "Start the restore again: it retrieves first",
+                ) from None
             # A role that may list only below its prefix hears 403 for an object that is not there.
             try:
                 there = self._is_listed(key)

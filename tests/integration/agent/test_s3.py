@@ -9,6 +9,7 @@ from botocore.session import Session
 from support.scripted_http import Asked, Said, ScriptedServer, scripted_server
 
 from agent.aws import Access
+from agent.crew import Cancelled
 from agent.repository.errors import Exists, Missing, Refused
 from agent.repository.objects import Objects
 from agent.repository.s3 import open_s3
@@ -118,3 +119,51 @@ def test_credentials_are_taken_anew_from_the_role(objects: Objects, server: Scri
         open_s3("s3://bucket/x", access).put("a", b"1")
 
     assert "Credential=AKIDTEST/" in server.asked[0].headers["authorization"]
+
+
+def test_an_object_that_comes_in_parts_states_its_class_once(objects: Objects, server: ScriptedServer) -> None:
+    """Parts carry checksums; there is no object before the last one."""
+
+    def script(asked: Asked) -> Said:
+        if "uploads" in asked.path:
+            return Said(body=b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+        if asked.method == "POST":
+            return Said(body=b"<CompleteMultipartUploadResult><ETag>1</ETag></CompleteMultipartUploadResult>")
+        return Said(headers={"ETag": '"1"'})
+
+    server.script = script
+
+    objects.put_parts("packs/aa/bb", iter([bytes(3), bytes(4)] * 2), storage_class="DEEP_ARCHIVE", part=5)
+
+    begun, *parts, ended = server.asked
+    assert begun.headers["x-amz-storage-class"] == "DEEP_ARCHIVE"
+    assert sorted(len(one.body) for one in parts) == [4, 5, 5]
+    assert all(one.headers["x-amz-checksum-crc64nvme"] for one in parts)
+    assert ended.method == "POST"
+    assert b"<PartNumber>3</PartNumber>" in ended.body
+
+
+def test_parts_that_end_early_are_given_up(objects: Objects, server: ScriptedServer) -> None:
+    """What made them raises, and S3 is told to forget the parts."""
+    answer = b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+    server.script = lambda asked: Said(body=answer if "uploads" in asked.path else b"", headers={"ETag": '"1"'})
+
+    def parts() -> Iterator[bytes]:
+        yield bytes(5)
+        yield bytes(5)
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        objects.put_parts("packs/aa/bb", parts(), storage_class="GLACIER", part=5)
+
+    assert server.asked[-1].method == "DELETE"
+    assert "uploadId=u" in server.asked[-1].path
+
+
+def test_an_object_that_is_not_retrieved_is_told_from_a_refusal(objects: Objects, server: ScriptedServer) -> None:
+    """S3 says 403 to both."""
+    server.script = lambda _asked: Said(403, b"<Error><Code>InvalidObjectState</Code></Error>")
+
+    with pytest.raises(Refused, match="packs/aa/bb is in an archive storage class and not retrieved") as caught:
+        objects.get("packs/aa/bb")
+    assert caught.value.remedy == "Start the restore again: it retrieves first"
