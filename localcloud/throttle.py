@@ -81,6 +81,12 @@ class Throttle:
                 self._launches[account] = bucket
             self._levels = {key: level for key, level in self._levels.items() if key[0] != account}
 
+    def set_clock(self, clock: Callable[[], float]) -> None:
+        """Take another clock, in seconds; all buckets are full again."""
+        with self._lock:
+            self._clock = clock
+            self._levels.clear()
+
     def switch(self, *, on: bool) -> None:
         """Turn it on or off; all buckets are full again."""
         with self._lock:
