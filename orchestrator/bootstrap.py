@@ -15,7 +15,7 @@ from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
 from orchestrator.ports import Dispatch, Orders, Reports
-from orchestrator.services import Deadlines, Install, Services
+from orchestrator.services import Deadlines, Install, Retention, Services
 
 if TYPE_CHECKING:
     from orchestrator.aws.basics import AwsBasics
@@ -54,6 +54,9 @@ def make_install(settings: Settings) -> Install:
         retrieval_days=settings.retrieval_days,
         archive_pack=settings.archive_pack_mib * 1024 * 1024,
         gather=timedelta(seconds=settings.gather_seconds),
+        retention=Retention(
+            grace=timedelta(seconds=settings.garbage_seconds), rest=timedelta(seconds=settings.collection_seconds)
+        ),
         deadlines=Deadlines(
             retrieval=timedelta(seconds=settings.retrieval_seconds),
             source=timedelta(seconds=settings.source_seconds),

@@ -220,7 +220,7 @@ _OPTIONS: Mapping[str, type[Strict]] = MappingProxyType(
         "ec2-retention": options.RetentionOptions,
         "ec2-archive": options.ArchiveOptions,
         "rds-archive": options.ArchiveOptions,
-        "ec2-health-check": options.NoOptions,
+        "ec2-health-check": options.HealthCheckOptions,
         "rds-health-check": options.NoOptions,
         "efs-index": options.IndexOptions,
         "rds-backup": options.DatabaseBackupOptions,
@@ -229,7 +229,17 @@ _OPTIONS: Mapping[str, type[Strict]] = MappingProxyType(
 )
 
 #: The operations whose jobs this version has. The others are planned whole and refused when a session is asked for.
-_AVAILABLE = frozenset({"ec2-archive", "ec2-backup", "ec2-restore-files", "ec2-restore-instance", "ec2-restore-volume"})
+_AVAILABLE = frozenset(
+    {
+        "ec2-archive",
+        "ec2-backup",
+        "ec2-health-check",
+        "ec2-restore-files",
+        "ec2-restore-instance",
+        "ec2-restore-volume",
+        "ec2-retention",
+    }
+)
 
 CATALOGUE = MappingProxyType(
     {

@@ -29,6 +29,18 @@ class Deadlines:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How garbage of a repository is collected.
+
+    What nothing needs any more stays marked for `grace` before it is deleted; it should be longer than a backup lasts.
+    A collection that ended less than `rest` ago is not repeated.
+    """
+
+    grace: timedelta = timedelta(hours=24)
+    rest: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Install:
     """What is equal for all sessions of this installation.
 
@@ -52,6 +64,7 @@ class Install:
     retrieval_days: int = 3
     archive_pack: int = 512 * 1024 * 1024
     gather: timedelta = timedelta(seconds=0.3)
+    retention: Retention = field(default_factory=Retention)
     deadlines: Deadlines = field(default_factory=Deadlines)
     heartbeat: timedelta = timedelta(seconds=20)
     silence: timedelta = timedelta(minutes=30)

@@ -15,6 +15,8 @@ from orchestrator.ledger.store import Transaction
 
 _PAGE = 500
 
+#: What a point is worth, as far as the ledger knows.
+COMPLETE, DAMAGED = "complete", "damaged"
 #: The kind of a copy in an archive.
 ARCHIVED = "archived"
 
@@ -67,6 +69,20 @@ def add(tx: Transaction, point: RestorePoint) -> None:
             "created_at": point.created_at,
         },
     )
+
+
+def forget(tx: Transaction, ids: Sequence[str]) -> None:
+    """Take restore points out that are gone from their repository; what is not there is no error."""
+    table = schema.restore_points
+    for start in range(0, len(ids), _PAGE):
+        tx.execute(sa.delete(table).where(table.c.id.in_(ids[start : start + _PAGE])))
+
+
+def judge(tx: Transaction, ids: Sequence[str], status: str) -> None:
+    """Note what restore points are worth: `COMPLETE` or `DAMAGED`."""
+    table = schema.restore_points
+    for start in range(0, len(ids), _PAGE):
+        tx.execute(sa.update(table).where(table.c.id.in_(ids[start : start + _PAGE])).values(status=status))
 
 
 def get(tx: Transaction, point: str) -> RestorePoint:

@@ -131,6 +131,12 @@ class Keep(Strict):
         return self
 
 
+class HealthCheckOptions(Strict):
+    """Options of `ec2-health-check`: how many percent of the packs are read. All of them have to be there."""
+
+    sample: int = Field(default=100, ge=1, le=100)
+
+
 class RetentionOptions(Strict):
     """Options of `ec2-retention`: which restore points of the source stay."""
 

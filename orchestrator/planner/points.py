@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.errors import LeftOut, Refused
 from orchestrator.ledger.points import RestorePoint
-from orchestrator.model.options import ArchiveOptions, RestoreFilesOptions
+from orchestrator.model.options import ArchiveOptions, HealthCheckOptions, RestoreFilesOptions
 from orchestrator.model.plan import Access, ResourcePlan, SourceVolume
 from orchestrator.planner.archived import refuse_archived
 from orchestrator.planner.context import Context
@@ -62,7 +62,11 @@ def plan_health_check(
     context: Context, operation: Access, point: RestorePoint | None, resource_id: str
 ) -> ResourcePlan:
     """Plan the verification of a restore point, whatever it is known to be. Raises `Refused`."""
-    return _work_on(context, operation, usable(context, point, resource_id, _kind(context)))
+    point = usable(context, point, resource_id, _kind(context))
+    if _kind(context) is RDS:
+        return _work_on(context, operation, point)
+    options = HealthCheckOptions.model_validate(context.request.options)
+    return _work_on(context, operation, point, sample=options.sample)
 
 
 def plan_files(context: Context, operation: Access, point: RestorePoint | None, resource_id: str) -> ResourcePlan:

@@ -31,7 +31,8 @@ def plan_retention(
             remedy="Check account, Region and id; daywork repository import reads the repository again",
         )
     options = RetentionOptions.model_validate(context.request.options)
-    going = due(own, options.keep, now)
+    locked = timedelta(days=repository.object_lock.days) if repository.object_lock is not None else None
+    going = due(own, options.keep, now, locked=locked)
     size = sum(_stored(one) for one in going)
     staffing = staff(context, context.row(source[2]), operation, None, size)
     account, region, name = source
@@ -52,8 +53,10 @@ def plan_retention(
     )
 
 
-def due(points: Sequence[RestorePoint], keep: Keep, now: datetime) -> list[RestorePoint]:
-    """Return the points that no rule keeps, the oldest first.
+def due(
+    points: Sequence[RestorePoint], keep: Keep, now: datetime, *, locked: timedelta | None = None
+) -> list[RestorePoint]:
+    """Return the points that no rule keeps, the oldest first; none that Object Lock still keeps.
 
     Rules count good points alone. The newest good point stays whatever the rules say, and so does everything newer than
     it: nobody knows yet what that is worth.
@@ -64,6 +67,8 @@ def due(points: Sequence[RestorePoint], keep: Keep, now: datetime) -> list[Resto
         return []
     kept = {one.id for one in _kept(good, keep, now)} | {good[0].id}
     kept |= {one.id for one in newest_first if one.created_at > good[0].created_at}
+    if locked is not None:
+        kept |= {one.id for one in newest_first if now - one.created_at < locked}
     return [one for one in reversed(newest_first) if one.id not in kept]
 
 

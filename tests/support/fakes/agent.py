@@ -15,11 +15,13 @@ from agent.protocol import (
     ArchiveJob,
     BackupJob,
     Boot,
+    HealthCheckJob,
     JobResult,
     Order,
     Progress,
     Report,
     RestoreVolumeJob,
+    RetentionJob,
     format_time,
     order_key,
     parse_user_data,
@@ -160,8 +162,14 @@ class Agents:
             return JobResult(outcome="failed", reason="a block could not be read", remedy="Try again")
         assert life.order is not None
         job = JOB_MESSAGES[life.order.job_name].from_dict(life.order.job)
-        detail: dict[str, Any] = {"restorePoint": job.restore_point}
-        if isinstance(job, BackupJob):
+        detail: dict[str, Any] = {}
+        if not isinstance(job, RetentionJob):
+            detail["restorePoint"] = job.restore_point
+        if isinstance(job, RetentionJob):
+            detail |= {"due": len(job.due), "deleted": len(job.due), "points": list(job.due), "bytesFreed": 0}
+        elif isinstance(job, HealthCheckJob):
+            detail |= {"isDamaged": False, "isComplete": job.sample >= 100, "bytesVerified": 1000}
+        elif isinstance(job, BackupJob):
             self._volumes[job.restore_point] = [one.volume_id for one in job.volumes]
             detail |= {"kind": "incremental" if job.parent else "full", "bytesRead": 1000, "bytesStored": 10}
             detail["volumes"] = [

@@ -129,9 +129,9 @@ def test_mistakes_end_as_those_of_session_start_do(desk: Desk, world: World) -> 
 
 def test_an_operation_without_its_job_is_planned_and_refused(desk: Desk, world: World) -> None:
     """Said in words beside the plan."""
-    point = desk.point()
+    point = desk.point("orders-db")
 
-    said = desk.say("plan", "--operation", "ec2-health-check", "--resource", f"backup/{REGION}/{point}")
+    said = desk.say("plan", "--operation", "rds-health-check", "--resource", f"backup/{REGION}/{point}")
 
     assert said.code == 8
     assert f"{point}  ok" in said.out

@@ -301,9 +301,9 @@ def test_what_is_selected_by_tags_is_planned_and_a_selection_that_fails_is_refus
 
 def test_an_operation_without_a_job_yet_is_planned_and_refused(stage: Stage) -> None:
     """The whole plan is shown; the document says that a session of it would be refused."""
-    point = restore_point(stage, stage.instance(A))
+    point = restore_point(stage, stage.instance(A), resource_id="orders-db")
 
-    found = forecast(stage.services, request(f"{HOME}/{REGION}/{point}", operation="ec2-health-check", options={}))
+    found = forecast(stage.services, request(f"{HOME}/{REGION}/{point}", operation="rds-health-check", options={}))
 
     assert found.resources[0].plan is not None
     assert (found.is_available, found.is_refused, statuses(found)) == (False, True, ["ok"])
