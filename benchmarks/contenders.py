@@ -60,6 +60,7 @@ class Ours:
     stage: Stage
     services: Any
     options: dict[str, Any]
+    broker: str
 
     def run(self, count: int) -> float:
         """See `Contender`."""
@@ -131,7 +132,7 @@ def ours(directory: Path, database: str, **options: Any) -> Iterator[Ours]:
         stack.callback(module.app.close)
         stage = Stage(directory, stage_environment(variables), counted)
         stack.enter_context(stage.celery_worker("support.plain_app:app"))
-        made = Ours(stage, module.app.services, options)
+        made = Ours(stage, module.app.services, options, url)
         stack.callback(made.services.ledger.close)
-        Ours(stage, module.app.services, {}).run(8)
+        Ours(stage, module.app.services, {}, url).run(8)
         yield made

@@ -36,6 +36,19 @@ def reconcile(services: Services, *, grace: timedelta = work.GRACE) -> int:
     return len(stuck) + len(woken)
 
 
+def patience(services: Services, oldest: Sequence[WorkKey]) -> timedelta:
+    """Return how long work may stand still while messages wait in queues: longer than the oldest of them have.
+
+    Queues are first in, first out, so whoever has stood still for longer than those has lost its message. Without this
+    a queue that takes minutes would be filled with repeats of what it holds. `oldest` are the units of work whose
+    messages have waited longest, as far as the broker says.
+    """
+    if not oldest:
+        return work.GRACE
+    with services.ledger.read() as tx:
+        return work.GRACE + work.still_for(tx, oldest)
+
+
 def find_lost(services: Services, held: Sequence[WorkKey], *, grace: timedelta) -> int:
     """Drive those units whose messages somebody holds and whose work nobody has claimed: their holder has died.
 

@@ -12,12 +12,13 @@ from orchestrator.backups import back_up
 from orchestrator.bootstrap import make_backups
 from orchestrator.errors import CloudError, LedgerUnavailable, Refused
 from orchestrator.fleet.watch import watch as watch_fleet
-from orchestrator.ledger.work import GRACE, GRACE_WHEN_IDLE
-from orchestrator.reconcile import find_lost, reconcile as reconcile_ledger
+from orchestrator.ledger.work import GRACE_WHEN_IDLE
+from orchestrator.reconcile import find_lost, patience, reconcile as reconcile_ledger
 from orchestrator.scheduler.tick import tick as follow_policies
 from orchestrator.sweeper.sweep import sweep as sweep_cloud
 from orchestrator.sweeper.turn import PLACES
 from tasks.base import DayworkTask
+from tasks.messages import oldest
 from tasks.unacked import ARRIVAL, unacknowledged
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def register(app: DayworkApp) -> None:
         """Drive on what should be moving and is not; release what the chord did not."""
         try:
             find_lost(self.services, unacknowledged(self.app), grace=ARRIVAL)
-            reconcile_ledger(self.services, grace=GRACE_WHEN_IDLE if is_idle(self.app) else GRACE)
+            idle = is_idle(self.app)
+            grace = GRACE_WHEN_IDLE if idle else patience(self.services, oldest(self.app))
+            reconcile_ledger(self.services, grace=grace)
         except LedgerUnavailable as error:
             raise Ignore from error
 

@@ -10,25 +10,19 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-from kombu.transport.virtual import Message
 from kombu.utils.json import loads as json_loads
 
-from orchestrator.model.work import SESSION, WorkKey
-from tasks.canvas import TASKS
+from orchestrator.model.work import WorkKey
+from tasks.messages import key_of
 
 if TYPE_CHECKING:
     from celery import Celery
-
-log = structlog.get_logger(__name__)
 
 #: From a message's arrival in a Celery worker to its step's claim: milliseconds, unless the worker is gone.
 ARRIVAL: Final = timedelta(seconds=1)
 
 #: Messages in one look; each Celery worker holds as many as it has children.
 _MOST: Final = 1000
-
-_NAMES: Final = frozenset(TASKS.values())
 
 
 def unacknowledged(app: Celery, *, since: timedelta = ARRIVAL) -> list[WorkKey]:
@@ -42,26 +36,17 @@ def unacknowledged(app: Celery, *, since: timedelta = ARRIVAL) -> list[WorkKey]:
             return []
         try:
             with connection.channel() as channel:
-                held = [_key(channel, one) for one in _held(channel, before=time.time() - since.total_seconds())]
+                held = [
+                    key_of(channel, json_loads(one)[0])
+                    for one in _held(channel, before=time.time() - since.total_seconds())
+                ]
         except connection.connection_errors:
             return []
     return list(dict.fromkeys(key for key in held if key is not None))
 
 
 def _held(channel: Any, *, before: float) -> list[bytes]:
+    """Return messages as kombu keeps them: `[message, exchange, routing key]`."""
     client = channel.client
     tags = client.zrangebyscore(channel.unacked_index_key, 0, before, start=0, num=_MOST)
     return [one for one in client.hmget(channel.unacked_key, tags) if one is not None] if tags else []
-
-
-def _key(channel: Any, raw: bytes) -> WorkKey | None:
-    """Read the unit of work out of a message as kombu keeps it: `[message, exchange, routing key]`."""
-    try:
-        message = Message(json_loads(raw)[0], channel=channel)
-        if message.headers.get("task") not in _NAMES:
-            return None
-        session, *rest = message.decode()[0]
-        return WorkKey(str(session), int(rest[0]) if rest else SESSION)
-    except (LookupError, TypeError, ValueError):
-        log.warning("an unacknowledged message cannot be read: it comes back by itself")
-        return None

@@ -340,6 +340,16 @@ def overdue(
     return keys
 
 
+def still_for(tx: Transaction, keys: Sequence[WorkKey]) -> timedelta:
+    """Return how long the unit among these has stood still that has done so longest; parked ones do not count."""
+    table = _TABLE
+    among = sa.tuple_(table.c.session_id, table.c.ordinal).in_([tuple(key) for key in keys])
+    since: datetime | None = tx.execute(
+        sa.select(sa.func.min(table.c.moved_at)).where(among, schema.MOVING)
+    ).scalar_one()
+    return timedelta() if since is None else max(timedelta(), tx.now - since)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a unit of work stands, and the resource's own id (None for the session itself)."""
