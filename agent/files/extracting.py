@@ -184,17 +184,17 @@ class Extraction:
             self.taken.problem(path, "its name cannot be that of a file")
             return
         try:
-            self._write(one.system, target, entry)
+            self._write(one.system, path, target, entry)
         except FilesError as error:
             self.taken.problem(path, str(error))
 
-    def _write(self, system: FileSystem, target: bytes, entry: Entry) -> None:
+    def _write(self, system: FileSystem, path: bytes, target: bytes, entry: Entry) -> None:
         if entry.flaw is not None:
             raise FilesError(entry.flaw)
         try:
             attributes = system.attributes(entry)
         except FilesError as error:
-            self.taken.problem(target, str(error))
+            self.taken.problem(path, str(error))
             attributes = {}
         if entry.kind == "directory":
             self._target.directory(target, entry, attributes)
@@ -202,7 +202,7 @@ class Extraction:
         elif entry.kind == "file":
             self._file(system, target, entry, attributes)
         elif entry.kind == "socket":
-            self.taken.problem(target, "it is a socket, which nobody can bring back")
+            self.taken.problem(path, "it is a socket, which nobody can bring back")
         else:
             self._target.special(target, entry, attributes)
             self.taken.others += 1
