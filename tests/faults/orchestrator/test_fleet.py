@@ -82,3 +82,20 @@ def test_the_session_succeeds_and_launches_no_more_than_it_must(stage: Stage, tr
     launched = [one for one in stage.world.instances.values() if one.tags.get(tags.SESSION) == session]
     assert len(launched) <= RESOURCES * 1.05
     assert_nothing_left(stage, session)
+
+
+def test_five_resources_do_not_wait_for_the_end_of_five_hundred(make_stage: Callable[..., Stage]) -> None:
+    """Twenty workers at once, all with the large session when the small one comes: it gets the next that end."""
+    document = values.document()
+    document["accounts"][0]["limits"] = {"workers": 20}
+    stage = make_stage(document=document)
+    hurry(stage)
+    large = stage.submit(*[stage.instance(A) for _ in range(500)])
+    stage.run_until(lambda: sum(1 for _ in stage.world.alive(**{tags.SESSION: large})) == 20, look_often=True)
+    small = stage.submit(*[stage.instance(A) for _ in range(5)])
+
+    stage.run(small)
+
+    assert statuses(stage, small) == ["success"] * 5
+    assert statuses(stage, large).count("success") <= 60
+    assert stage.session(large).status == "running"
