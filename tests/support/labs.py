@@ -29,6 +29,7 @@ from orchestrator.ports import Cloud, KeyView, LaunchCall, Reports
 from orchestrator.services import Install
 from support import install as values
 from support.clock import FakeClock
+from support.fakes.archives import FakePack
 from support.fakes.backups import FakeBackups
 from support.fakes.cloud import FakeCloud
 from support.fakes.world import World
@@ -97,6 +98,12 @@ class Lab(Protocol):
 
     def forbid(self, account: str, purpose: str, action: str, resource: str) -> None:
         """Take a right away from a registered role."""
+
+    def vault(self) -> tuple[Access, str]:
+        """Return who may list archived packs and ask for them, and the archive's url."""
+
+    def pack(self, owner: str) -> str:
+        """Put a pack of this owner into folder `packs/ab` of the archive, asleep; return its key."""
 
 
 def temporary_role(path: str = "/daywork/test/") -> TemporaryRole:
@@ -183,6 +190,20 @@ class FakeLab:
     def forbid(self, account: str, purpose: str, action: str, resource: str) -> None:
         """See `Lab`."""
         self.world.forbidden.add((str(self.access(account, purpose).role), action, resource))
+
+    def vault(self) -> tuple[Access, str]:
+        """See `Lab`."""
+        if (HOME, "DayworkRepositoryReader") not in self.world.roles:
+            self.world.add_role(HOME, "DayworkRepositoryReader")
+        self.world.timing.retrieval = timedelta(minutes=4)
+        return self.access(HOME, "repositoryReader"), "s3://vault/main"
+
+    def pack(self, owner: str) -> str:
+        """See `Lab`."""
+        key = f"packs/ab/{'0' * 8}{owner}{next(_numbers):016x}"
+        made = FakePack(folder="packs/ab", owner=owner, key=key)
+        self.world.archives.setdefault("s3://vault/main", []).append(made)
+        return key
 
 
 class EmbeddedLab:
@@ -276,6 +297,19 @@ class EmbeddedLab:
             PolicyName="forbidden",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": denial}),
         )
+
+    def vault(self) -> tuple[Access, str]:
+        """See `Lab`."""
+        repository = self.seeded.repository
+        access = Access(account=HOME, region=values.REGION, role=repository["reader"])
+        return access, str(repository["archive"]["url"])
+
+    def pack(self, owner: str) -> str:
+        """See `Lab`."""
+        key = f"packs/ab/{'0' * 8}{owner}{next(_numbers):016x}"
+        bucket = self.vault()[1].removeprefix("s3://")
+        self.seeded.cloud.admin("s3", HOME).put_object(Bucket=bucket, Key=key, Body=bytes(1000), StorageClass="GLACIER")
+        return key
 
 
 def _key_policy(account: str) -> str:
