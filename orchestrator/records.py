@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from agent.protocol import format_time
-from orchestrator.ledger import pausing, schema, sessions, things, workers
+from orchestrator.ledger import pausing, points, schema, sessions, things, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.model.status import ResourceStatus, SessionStatus
 
@@ -160,3 +161,14 @@ def _entry(thing: things.Thing, at: datetime | None) -> dict[str, Any]:
         "region": thing.region,
         "at": _time(at),
     }
+
+
+def point_record(point: points.RestorePoint) -> dict[str, Any]:
+    """Return what a restore point's record says, without the user data of its instance: its owner may think it secret.
+
+    How many bytes of it there are is said instead.
+    """
+    configuration = dict(point.record.get("configuration") or {})
+    if (given := configuration.pop("userData", None)) is not None:
+        configuration["userDataBytes"] = len(base64.b64decode(given))
+    return {**point.record, "configuration": configuration}

@@ -81,11 +81,12 @@ def show(
 ) -> None:
     """Show one restore point and its volumes."""
     from orchestrator.ledger import points
+    from orchestrator.records import point_record
 
     with opened() as ledger, ledger.read() as tx:
         found = points.get(tx, point)
     if output is Format.JSON:
-        emit(document(restorePoint=_document(found) | {"record": found.record}))
+        emit(document(restorePoint=_document(found) | {"record": point_record(found)}))
         return
     fields(
         [

@@ -58,7 +58,7 @@ SPARE: Final = (
     Spare("temporary", "Blocks", "ebs:*", _HOME),
     Spare("DayworkWorker", "Repository*", "*", _HOME),
     Spare("DayworkRepositoryOpener", "Repository*", "*", "nobody looks into points: tests/e2e/operations does"),
-    Spare("Daywork*", "Blocks", "ebs:ListChangedBlocks", "all backups here are full"),
+    Spare("temporary", "Bases", "ebs:*", _HOME),
     Spare("*", "ReadConsoles", "ec2:GetConsoleOutput", "read when an agent does not start", is_chance=True),
     Spare("Daywork*", "Terminate", "ec2:TerminateInstances", "agents end their instances themselves", is_chance=True),
     Spare("daywork-control-plane", "LedgerBackups", "s3:*", "the ledger is copied from time to time", is_chance=True),

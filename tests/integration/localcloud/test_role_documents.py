@@ -63,6 +63,7 @@ def temporary_policy(world: World, session: str) -> dict[str, Any]:
         report_queue_arn=world.foundation.report_queue_arn,
         repository=(world.repository["url"].removeprefix("s3://"), "", world.repository["key"]["kms"]),
         roles=[world.role(FIRST, "data")],
+        compares=session == BACKUP,
     )
 
 
@@ -349,8 +350,35 @@ def work_on_the_own_account(world: World, worker: str) -> None:
     completed(world, HOME, "restore", [started.snapshot_id])
     token = ebs.list_snapshot_blocks(SnapshotId=started.snapshot_id)["Blocks"][0]["BlockToken"]
     ebs.get_snapshot_block(SnapshotId=started.snapshot_id, BlockIndex=0, BlockToken=token)
-    ebs.list_changed_blocks(SecondSnapshotId=started.snapshot_id)
+    compare_with_a_base(world, ebs, started.snapshot_id)
     compute.absent_snapshot(started.snapshot_id)
+
+
+def compare_with_a_base(world: World, ebs: Any, snapshot: str) -> None:
+    """Ask what has changed since an earlier session's snapshot: its point's tag opens that, its blocks stay closed."""
+    compute = world.product.compute(world.access(HOME, "restore"))
+    earlier, owner = tags.session_tags(INSTALL, "s-earlier"), world.cloud.admin("ebs", HOME)
+    bases = [
+        compute.start_snapshot(
+            token=f"base-{number}", size_gib=1, tags=marks, encrypted=False, kms_key=None
+        ).snapshot_id
+        for number, marks in enumerate(({**earlier, tags.POINT: "rp-1"}, earlier))
+    ]
+    for one in bases:
+        put_block(owner, one, b"b" * BLOCK)
+    completed(world, HOME, "restore", bases)
+    base, other = bases
+
+    def changed(first: str) -> Any:
+        return ebs.list_changed_blocks(FirstSnapshotId=first, SecondSnapshotId=snapshot)
+
+    assert code(lambda: changed(base)) not in DENIED
+    assert code(lambda: changed(other)) in DENIED
+    assert code(lambda: ebs.list_snapshot_blocks(SnapshotId=base)) in DENIED
+    token = owner.list_snapshot_blocks(SnapshotId=base)["Blocks"][0]["BlockToken"]
+    assert code(lambda: ebs.get_snapshot_block(SnapshotId=base, BlockIndex=0, BlockToken=token)) in DENIED
+    for one in bases:
+        compute.absent_snapshot(one)
 
 
 def run_restore_session(world: World) -> None:
