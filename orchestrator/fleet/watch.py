@@ -10,7 +10,7 @@ import structlog
 
 from orchestrator.errors import CloudError
 from orchestrator.fleet import endings, heartbeats
-from orchestrator.ledger import launches, waiting, work, workers
+from orchestrator.ledger import launches, things, waiting, work, workers
 from orchestrator.ledger.store import Transaction
 from orchestrator.ledger.waiting import Waiting
 from orchestrator.model.plan import Access
@@ -86,20 +86,23 @@ def _concerned(tx: Transaction, changed: dict[WorkKey, str]) -> list[WorkKey]:
 
 def _snapshots(services: Services, access: Access, wanted: Waiting) -> None:
     seen = services.cloud.compute(access).snapshots(ids=_ids(wanted))
-    _wake(services, wanted, {one.snapshot_id: one.state for one in seen}, unfinished="pending")
+    _wake(services, wanted, "snapshot", {one.snapshot_id: one.state for one in seen}, unfinished="pending")
 
 
 def _volumes(services: Services, access: Access, wanted: Waiting) -> None:
     seen = services.cloud.compute(access).volumes(ids=_ids(wanted))
-    _wake(services, wanted, {one.volume_id: one.state for one in seen}, unfinished="creating")
+    _wake(services, wanted, "volume", {one.volume_id: one.state for one in seen}, unfinished="creating")
 
 
 def _ids(wanted: Waiting) -> list[str]:
     return [name for waiting in wanted.values() for name in waiting]
 
 
-def _wake(services: Services, wanted: Waiting, states: Mapping[str, str], *, unfinished: str) -> None:
-    """Wake the work whose things are all finished, or one of whose things has failed or is gone."""
+def _wake(services: Services, wanted: Waiting, kind: str, states: Mapping[str, str], *, unfinished: str) -> None:
+    """Wake the work whose things are all finished, or one of whose things has failed or is gone.
+
+    What was seen is written down with it, so that nobody who is woken has to ask AWS the same.
+    """
     now, visible = services.clock.now(), services.install.deadlines.visible
 
     def is_over(names: dict[str, datetime]) -> bool:
@@ -112,4 +115,5 @@ def _wake(services: Services, wanted: Waiting, states: Mapping[str, str], *, unf
         return
     with services.ledger.write() as tx:
         woken = work.signal(tx, ready)
+        things.show(tx, kind, {name: states[name] for key in ready for name in wanted[key] if name in states})
     services.dispatch.drive(woken)

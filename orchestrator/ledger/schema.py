@@ -201,6 +201,7 @@ cloud_things = sa.Table(
     _text("state", 12, nullable=False),
     sa.Column("keep", sa.Boolean, nullable=False, default=False),
     sa.Column("details", sa.JSON),
+    _text("shown", 16),
     sa.Column("intended_at", Moment, nullable=False),
     sa.Column("created_at", Moment),
     sa.Column("removed_at", Moment),

@@ -7,7 +7,7 @@ tag. What should stay after the session (a restored volume) is marked `keep`. Th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,13 +20,15 @@ from orchestrator.ledger.store import Transaction
 
 INTENDED, CREATED, REMOVED = "intended", "created", "removed"
 
+_PAGE = 500
+
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
     """One thing in the cloud. `kind` is role, instance, snapshot, volume, image, restored-instance or order.
 
     `name` is ours and known before the call (it is also its idempotency token or tag), `cloud_id` is AWS's. `role` is
-    the role with whose rights it is removed.
+    the role with whose rights it is removed. `shown` is the state in which AWS showed it to `watch`, if it has.
     """
 
     session: str
@@ -40,6 +42,7 @@ class Thing:
     state: str = INTENDED
     keep: bool = False
     details: dict[str, Any] = field(default_factory=dict)
+    shown: str | None = None
     intended_at: datetime | None = None
     created_at: datetime | None = None
     removed_at: datetime | None = None
@@ -118,6 +121,16 @@ def swept(tx: Transaction, session: str, kind: str, name: str | None) -> None:
     tx.execute(change.values(state=REMOVED, removed_at=tx.now, keep=False))
 
 
+def show(tx: Transaction, kind: str, states: Mapping[str, str]) -> None:
+    """Write down in which states AWS showed things of a kind, by their cloud ids."""
+    table = schema.cloud_things
+    for state in sorted(set(states.values())):
+        ids = sorted(name for name, shown in states.items() if shown == state)
+        for start in range(0, len(ids), _PAGE):
+            of_page = table.c.cloud_id.in_(ids[start : start + _PAGE])
+            tx.execute(sa.update(table).where(table.c.kind == kind, of_page).values(shown=state))
+
+
 def keep(tx: Transaction, session: str, kind: str, name: str) -> None:
     """Mark something that shall stay after the session."""
     tx.execute(sa.update(schema.cloud_things).where(_is(session, kind, name)).values(keep=True))
@@ -168,6 +181,7 @@ def _thing(row: sa.Row[Any]) -> Thing:
         state=row.state,
         keep=row.keep,
         details=row.details or {},
+        shown=row.shown,
         intended_at=row.intended_at,
         created_at=row.created_at,
         removed_at=row.removed_at,

@@ -34,6 +34,12 @@ def prepare(services: Services, view: View) -> Outcome | None:
     taken: dict[str, str] | None = view.resource.state.get("snapshots")
     if taken is None:
         return _take(services, view, compute)
+    with services.ledger.read() as tx:
+        made = things.of_session(tx, view.session.id, ordinal=view.held.key.ordinal, kinds=["snapshot"])
+    shown = {one.cloud_id: one.shown for one in made}
+    if all(shown.get(one) == "completed" for one in taken.values()):
+        # `watch` has seen it, for all resources in a few calls.
+        return None
     return _readiness(services, view, taken, compute.snapshots(ids=list(taken.values())))
 
 
