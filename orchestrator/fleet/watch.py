@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -23,6 +25,9 @@ log = structlog.get_logger(__name__)
 #: Workers of an account and Region, or resources of a session that wait, in one round: ten describing calls each.
 _MOST = 1000
 
+#: So many looks are not worth a thread; above that so many are under way at once.
+_FEW, _AT_ONCE = 4, 8
+
 
 def watch(services: Services) -> None:
     """Wake what waits for something that has happened. One account's failure does not keep the others waiting."""
@@ -35,12 +40,11 @@ def watch(services: Services) -> None:
         volumes = waiting.for_things(tx, "volume", most=_MOST)
         launching = launches.places(tx)
         ending = endings.places(tx)
-    for account, region, role, ids in places:
-        _guarded(services, Access(account=account, region=region, role=role), _workers, list(ids))
-    for access, wanted in snapshots.items():
-        _guarded(services, access, _snapshots, wanted)
-    for access, wanted in volumes.items():
-        _guarded(services, access, _volumes, wanted)
+    of_workers = {Access(account=account, region=region, role=role): ids for account, region, role, ids in places}
+    looks = [partial(_guarded, services, access, _workers, ids) for access, ids in of_workers.items()]
+    looks += [partial(_guarded, services, access, _snapshots, wanted) for access, wanted in snapshots.items()]
+    looks += [partial(_guarded, services, access, _volumes, wanted) for access, wanted in volumes.items()]
+    _take(looks)
     for account, region in launching:
         services.dispatch.launch(account, region)
     if ending:
@@ -48,6 +52,17 @@ def watch(services: Services) -> None:
             ending = [place for place in ending if endings.ask_again(tx, *place)]
     for account, region in ending:
         services.dispatch.terminate(account, region)
+
+
+def _take(looks: Sequence[Callable[[], None]]) -> None:
+    """Take looks; many of them at the same time, because hundreds of accounts would take a minute one by one."""
+    if len(looks) <= _FEW:
+        for look in looks:
+            look()
+        return
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="watch") as pool:
+        for taken in [pool.submit(look) for look in looks]:
+            taken.result()
 
 
 W = TypeVar("W")
@@ -60,7 +75,7 @@ def _guarded(services: Services, access: Access, look: Callable[[Services, Acces
         log.warning("watch failed", account=access.account, region=access.region, code=error.code, reason=error.reason)
 
 
-def _workers(services: Services, access: Access, ids: list[str]) -> None:
+def _workers(services: Services, access: Access, ids: Sequence[str]) -> None:
     shown = {one.instance_id: one.state for one in services.cloud.compute(access).workers(ids=ids)}
     with services.ledger.read() as tx:
         news = workers.news(tx, shown)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from threading import Barrier
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 from support.clock import FakeClock
 from support.ledgers import under_way
+from support.simulated import INSTALL
 
 from agent.protocol import Progress, Report, format_time
 from orchestrator.fleet import heartbeats
+from orchestrator.fleet.watch import watch
 from orchestrator.ledger import schema, things, waiting, work, workers
 from orchestrator.ledger.holders import Holder
 from orchestrator.ledger.store import Ledger, Transaction
+from orchestrator.model.plan import Access
 from orchestrator.model.work import WorkKey
-from orchestrator.services import Deadlines
+from orchestrator.ports import InstanceView
+from orchestrator.services import Deadlines, Services
 
 PLACE = ("222222222222", "eu-west-1")
 ROLE = "arn:aws:iam::222222222222:role/deploy"
@@ -234,3 +239,58 @@ def test_looks_never_read_a_whole_table(ledger: Ledger) -> None:
 
     assert len(plans) >= 7
     assert [plan for plan in plans if plan.startswith("SCAN") and " ix_" not in plan] == []
+
+
+class Slow:
+    """EC2 that answers when four looks are under way: fewer at once would wait for ever."""
+
+    def __init__(self) -> None:
+        """Nobody has looked."""
+        self.looked: list[str] = []
+        self._together = Barrier(4, timeout=30)
+
+    def compute(self, access: Access) -> Slow:
+        """See `orchestrator.ports.Cloud`."""
+        self.looked.append(access.account)
+        return self
+
+    def workers(self, *, ids: Sequence[str]) -> list[InstanceView]:
+        """See the port."""
+        self._together.wait()
+        return [
+            InstanceView(instance_id=name, state="running", instance_type="c5.large", availability_zone="eu-west-1a")
+            for name in ids
+        ]
+
+
+def test_many_accounts_are_looked_at_at_the_same_time(ledger: Ledger) -> None:
+    """One by one, hundreds of them would hold up the ticks of policies for a minute."""
+    session = under_way(ledger, 8)
+    with ledger.write() as tx:
+        for ordinal in range(8):
+            workers.enter(
+                tx, instance_id=f"i-{ordinal:017x}", account=f"{ordinal:012}", region=PLACE[1], session=session,
+                ordinal=ordinal, attempt=1, role=ROLE, state="pending", instance_type="c5.large",
+                availability_zone="eu-west-1a",
+            )  # fmt: skip
+    cloud, woken = Slow(), Woken()
+    services = Services(
+        ledger=ledger, cloud=cast("Any", cloud), dispatch=cast("Any", woken), limiter=cast("Any", None),
+        clock=ledger.clock, install=INSTALL,
+    )  # fmt: skip
+
+    watch(services)
+
+    assert sorted(cloud.looked) == [f"{ordinal:012}" for ordinal in range(8)]
+    with ledger.read() as tx:
+        assert {one.state for one in workers.alive(tx)} == {"running"}
+
+
+class Woken:
+    """Publishes nothing (`orchestrator.ports.Dispatch`)."""
+
+    def drive(self, keys: object) -> None:
+        """See the port."""
+
+    def terminate(self, account: str, region: str) -> None:
+        """See the port."""
