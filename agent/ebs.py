@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import urllib3
-
 from agent.aws import Access
 from agent.aws_signing import EMPTY, UNSIGNED, Query, Signer, encode_query
+from agent.connections import Connections, Failed
 from agent.ebs_errors import Damaged, NotFound, Permanent, Retryable, StaleToken, Throttled, Unreachable, error_of
 from agent.ebs_pace import Pace
 
@@ -92,12 +91,7 @@ class Ebs:
     ) -> None:
         """Take one connection for each of `threads`. `pause` waits that many seconds and raises when asked to stop."""
         endpoint = access.endpoint("ebs")
-        self._pool = urllib3.connection_from_url(
-            endpoint,
-            maxsize=threads,
-            retries=False,
-            timeout=urllib3.Timeout(connect=_CONNECT, read=_READ),
-        )
+        self._connections = Connections(endpoint, most=threads, connect=_CONNECT)
         self._signer = Signer(service="ebs", region=access.region, host=urlsplit(endpoint).netloc, keys=access.keys)
         self._pace = pace
         self._pause = pause
@@ -108,7 +102,7 @@ class Ebs:
 
     def close(self) -> None:
         """Close idle connections."""
-        self._pool.close()
+        self._connections.close()
 
     # --- reading ---
 
@@ -257,18 +251,10 @@ class Ebs:
         headers = self._signer.headers(method, path, query, payload=EMPTY if body is None else UNSIGNED, extra=extra)
         what = f"{method} {path}"
         try:
-            answer = self._pool.urlopen(
-                method,
-                f"{path}?{query}" if query else path,
-                body=body,
-                headers=headers,
-                redirect=False,
-                assert_same_host=False,
-                decode_content=False,
-                timeout=urllib3.Timeout(connect=_CONNECT, read=read),
-            )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+            target = f"{path}?{query}" if query else path
+            answer = self._connections.call(method, target, headers, body, read=read)
+        except Failed as error:
             raise Unreachable(f"{what}: {type(error).__name__}") from None
         if not 200 <= answer.status < 300:  # noqa: PLR2004 - the definition of success
-            raise error_of(what, answer.status, answer.headers, answer.data)
-        return answer.headers, answer.data
+            raise error_of(what, answer.status, answer.headers, answer.body)
+        return answer.headers, answer.body
