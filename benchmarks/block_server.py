@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,14 +31,26 @@ class Snapshot:
     """An image file and the SHA-256 (base64) of each of its blocks that is not zero."""
 
     def __init__(self, path: Path) -> None:
-        """Read the image once."""
+        """Read the image once; holes are passed over."""
         self.file = path.open("r+b")
         self.size = path.stat().st_size
         self.sums: dict[int, str] = {}
-        for index in range(self.size // BLOCK):
+        for index in _written(self.file.fileno(), self.size):
             block = os.pread(self.file.fileno(), BLOCK, index * BLOCK)
             if block != _ZERO:
                 self.sums[index] = base64.b64encode(hashlib.sha256(block).digest()).decode()
+
+
+def _written(descriptor: int, size: int) -> Iterator[int]:
+    """Yield the blocks in which a file holds anything."""
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(descriptor, at, os.SEEK_DATA) // BLOCK * BLOCK
+        except OSError:
+            return  # a hole to the end
+        yield at // BLOCK
+        at += BLOCK
 
 
 class Snapshots:

@@ -56,7 +56,7 @@ Deed = Callable[[Turn], Run]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table. See `benchmarks.data`."""
+    """One line of the table. See `benchmarks.data`. One that `is_asked_for` runs only when it is named."""
 
     name: str
     what: str
@@ -65,6 +65,7 @@ class Row:
     borg: Deed | None = None
     after: tuple[str, ...] = ()
     reach: tuple[Reach, ...] = ()
+    is_asked_for: bool = False
 
     def deed(self, contender: Contender) -> Deed | None:
         """Return what a contender does, or None."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from benchmarks.data import backup, restore
 from benchmarks.data.row import Row
 
-ROWS: tuple[Row, ...] = (backup.FULL, backup.INCREMENTAL, restore.ROW)
+ROWS: tuple[Row, ...] = (backup.FULL, backup.INCREMENTAL, restore.ROW, backup.HUGE)
 
 
 def chosen(names: list[str]) -> list[Row]:
-    """Return the rows of these names with those that they come after; all of them when none is named."""
+    """Return the rows of these names, and those that they come after; none named: all that need not be asked for."""
     wanted, found = set(names), []
     for row in reversed(ROWS):
-        if not names or row.name in wanted:
+        if row.name in wanted or not (names or row.is_asked_for):
             wanted |= {row.name, *row.after}
             found.append(row)
     return found[::-1]
