@@ -49,6 +49,7 @@ class Bench:
     checkpoint: float = 60.0
     resource: ResourceRef = RESOURCE
     install: str = ""
+    ended: tuple[str, ...] = ()
 
     @property
     def repository(self) -> Repository:
@@ -108,7 +109,7 @@ class Bench:
             volumes=volumes,
             parent=parent,
             compression=compression,
-            ended_workers=ended,
+            ended_workers=(*self.ended, *ended),
             configuration={"instanceType": "t3.small"},
         )
         return ec2_backup.run(self.context(), job, self.means())
@@ -127,7 +128,9 @@ class Bench:
 
     def retain(self, *due: str, grace: int = 0, **more: Any) -> JobResult:
         """Do a retention job; nothing waits for a grace time unless told to."""
-        job = RetentionJob(repository=REPOSITORY, source=self.resource, due=due, grace=grace, **more)
+        job = RetentionJob(
+            repository=REPOSITORY, source=self.resource, due=due, grace=grace, **{"ended_workers": self.ended, **more}
+        )
         return ec2_retention.run(self.context(), job, self.means())
 
     def check(self, point: str, *, sample: int = 100) -> JobResult:

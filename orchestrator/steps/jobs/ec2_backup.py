@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from agent.protocol import BackupJob, BackupVolume, DataAccess, JobResult, ResourceRef, format_time
 from orchestrator.errors import Permanent
-from orchestrator.ledger import journal, points, sessions, work, workers
-from orchestrator.model.work import Done, Outcome, WorkKey
+from orchestrator.ledger import journal, points, sessions, work
+from orchestrator.model.work import Done, Outcome
 from orchestrator.planner import GIB
 from orchestrator.services import Services
 from orchestrator.steps.jobs import bases, snapshots
 from orchestrator.steps.jobs.bases import Base
+from orchestrator.steps.jobs.chain import ended_workers
 from orchestrator.steps.jobs.kind import Job, Rights, block_share, outcome, repository_ref
 from orchestrator.steps.view import View, remember
 
@@ -75,7 +75,7 @@ def order(services: Services, view: View) -> BackupJob:
         parent=base.parent,
         configuration=_configuration(view),
         blocks_per_second=state["share"],
-        ended_workers=_ended(services, state),
+        ended_workers=ended_workers(services, view),
     )
 
 
@@ -89,21 +89,6 @@ def _decided(services: Services, view: View) -> dict[str, Any]:
         remember(tx, view, **decided)
         bases.tell(tx, view, base.whole)
     return {**view.resource.state, **decided}
-
-
-def _ended(services: Services, state: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the workers that may have left the repository's chain locked and are terminated.
-
-    Another attempt begins when the worker of the one before is; whoever had the chain before gave it back when its own
-    were, unless AWS would not end them.
-    """
-    ended = [one["instanceId"] for one in state.get("earlier", []) if "instanceId" in one]
-    if (before := state.get("chainBefore")) is not None:
-        session, _, ordinal = before.partition("/")
-        with services.ledger.read() as tx:
-            theirs = workers.of_unit(tx, WorkKey(session, int(ordinal)))
-        ended += [one.instance_id for one in theirs if one.state == workers.TERMINATED]
-    return tuple(ended)
 
 
 def finish(services: Services, view: View, result: JobResult) -> Outcome:
