@@ -12,6 +12,8 @@ RESOURCE = "daywork:resource"
 ATTEMPT = "daywork:attempt"
 #: On the snapshots of a backup: the restore point that is made of them.
 POINT = "daywork:point"
+#: On a snapshot that is none of ours, by its owner: the backup account may look into it. Its value is the install.
+FILES = "daywork:files"
 #: On a restored instance and its volumes until they are complete; its value is the install.
 RESTORING = "daywork:restoring"
 

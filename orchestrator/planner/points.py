@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from orchestrator import tags
 from orchestrator.errors import LeftOut, Refused
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.model.options import ArchiveOptions, HealthCheckOptions, RestoreFilesOptions
 from orchestrator.model.plan import Access, ResourcePlan, SourceVolume
+from orchestrator.model.status import DeploymentMode
 from orchestrator.planner.archived import refuse_archived
 from orchestrator.planner.context import Context
 from orchestrator.planner.recorded import EC2, RDS, is_good, size_of, source_of, usable, volumes_of
@@ -109,6 +111,13 @@ def plan_files_of_snapshot(
             field="options.volumes",
             value=options.volumes[0],
             remedy="Leave volumes out: a snapshot is of one",
+        )
+    if context.mode is DeploymentMode.BACKUP and snapshot.tags.get(tags.FILES) != context.install:
+        raise Refused(
+            f"snapshot {resource_id} is not marked for workers of the backup account",
+            field="mode",
+            value=str(context.mode),
+            remedy=f"Tag it {tags.FILES}={context.install}, which lets them read its blocks, or use production mode",
         )
     size = snapshot.size_gib * GIB
     staffing = staff(context, context.row(resource_id), operation, profile, size)

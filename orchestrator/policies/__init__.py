@@ -6,7 +6,14 @@ Every statement is limited by resource, by this install's tag or by this install
 from __future__ import annotations
 
 from orchestrator.policies.control_plane import BACKUP_PREFIX, EPOCH_KEY, control_plane
-from orchestrator.policies.deploying import backup_role, finding, looking, restore_role, worker_deployment_role
+from orchestrator.policies.deploying import (
+    backup_role,
+    files_role,
+    finding,
+    looking,
+    restore_role,
+    worker_deployment_role,
+)
 from orchestrator.policies.repositories import (
     Use,
     repository_keeper,
@@ -35,6 +42,7 @@ __all__ = [
     "control_plane",
     "data_role",
     "ec2_trust",
+    "files_role",
     "finding",
     "looking",
     "operation_trust",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator import tags
 from orchestrator.policies.ebs import SNAPSHOTS, keys_through
+from orchestrator.policies.workers import READ_FILES, own_files, own_orders
 from orchestrator.statements import Document, allow, checked, document, prove, prove_trust, see
 
 _VOLUMES = "arn:aws:ec2:*:*:volume/*"
@@ -108,6 +109,26 @@ def worker_deployment_role(
             *_launching(install, [roles]),
             prove(own, *repository_roles),
             prove_trust(*repository_roles),
+        )
+    )
+
+
+def files_role(*, install: str, own: str, control_bucket: str, report_queue_arn: str) -> Document:
+    """Policy of the role that restores files from snapshots: it deploys, and its workers have it as well.
+
+    It reads every snapshot of its account and changes none.
+    """
+    return checked(
+        document(
+            *looking("ec2:DescribeSnapshots"),
+            finding(own),
+            *_launching(install, [own]),
+            *own_orders(control_bucket),
+            own_files(control_bucket),
+            allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
+            allow("FileBlocks", READ_FILES, [SNAPSHOTS]),
+            keys_through("FileKeys", "kms:Decrypt"),
+            prove(own),
         )
     )
 

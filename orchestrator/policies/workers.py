@@ -16,6 +16,8 @@ from orchestrator.policies.repositories import (
 )
 from orchestrator.statements import MANAGED_LIMIT, Document, allow, checked, document
 
+#: What reading files out of a snapshot takes.
+READ_FILES = ["ebs:ListSnapshotBlocks", "ebs:GetSnapshotBlock"]
 _READ_BLOCKS = ["ebs:ListSnapshotBlocks", "ebs:ListChangedBlocks", "ebs:GetSnapshotBlock"]
 _WRITE_BLOCKS = ["ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"]
 #: Where workers write restored files in the control bucket: a lifecycle rule there lets them expire.
@@ -49,6 +51,12 @@ def _blocks(install: str, *, session: str | None = None) -> list[Document]:
     ]
 
 
+def file_blocks(install: str) -> Document:
+    """Return the right to read blocks of snapshots that their owner has marked for looking into."""
+    condition = {"StringEquals": {f"aws:ResourceTag/{tags.FILES}": install}}
+    return allow("FileBlocks", READ_FILES, [SNAPSHOTS], condition)
+
+
 def _bases(install: str) -> Document:
     """Return the right to ask what has changed since an earlier backup, whose blocks themselves stay closed."""
     condition = {
@@ -72,13 +80,14 @@ def temporary_role(
     has_blocks: bool = True,
     compares: bool = False,
     gives_files: bool = False,
+    reads_files: bool = False,
 ) -> Document:
     """Policy of a session's temporary role.
 
     Its own orders, the report queue, blocks of this session's snapshots in its own account (`has_blocks`), the right to
-    ask what has changed since an earlier backup's (`compares`), to write restored files (`gives_files`), the repository
-    when it is in the same account for what the session does in it, its `archive` likewise, and exactly the data and
-    repository `roles` of the session.
+    ask what has changed since an earlier backup's (`compares`), to write restored files (`gives_files`), blocks of
+    marked snapshots in its own account (`reads_files`), the repository when it is in the same account for what the
+    session does in it, its `archive` likewise, and exactly the data and repository `roles` of the session.
     """
     return checked(
         document(
@@ -87,6 +96,7 @@ def temporary_role(
             *(_blocks(install, session=session) if has_blocks else []),
             _bases(install) if compares else None,
             own_files(control_bucket, session) if gives_files else None,
+            *([file_blocks(install), keys_through("FileKeys", "kms:Decrypt")] if reads_files else []),
             *(repository_statements(*repository, use=use) if repository is not None else []),
             *archive_statements(archive, archive_use, beside=use if repository is not None else None),
             allow("OtherAccounts", ["sts:AssumeRole"], sorted(set(roles))) if roles else None,
@@ -117,8 +127,8 @@ def worker_role(
 
 
 def data_role(install: str) -> Document:
-    """Policy of an account's data role: blocks of snapshots with this install's tag, nothing else."""
-    return checked(document(*_blocks(install)))
+    """Policy of an account's data role: blocks of snapshots with this install's tag, and of those marked for it."""
+    return checked(document(*_blocks(install), file_blocks(install)))
 
 
 def temporary_boundary(
@@ -156,6 +166,7 @@ def temporary_boundary(
             allow("Reports", ["sqs:SendMessage"], [report_queue_arn]),
             own_files(control_bucket),
             *_blocks(install),
+            file_blocks(install),
             *kept,
             allow("OtherAccounts", ["sts:AssumeRole"], _gathered(roles)) if roles else None,
         ),

@@ -179,7 +179,12 @@ _ROWS = (
         title="restore of files from snapshots: deploys workers, which have the same role",
         key="files",
         trust=_files_trust,
-        policy=lambda facts: reading.files(own=facts.role("files")),
+        policy=lambda facts: policies.files_role(
+            install=facts.install,
+            own=facts.role("files"),
+            control_bucket=facts.control_bucket,
+            report_queue_arn=facts.report_queue,
+        ),
         has_profile=True,
     ),
     Purpose(

@@ -41,13 +41,6 @@ def file_systems(*, worker_role_arn: str, own: str, is_alone: bool = False) -> D
     )
 
 
-def files(*, own: str) -> Document:
-    """Policy of the role that restores files from snapshots: it deploys, and its workers have it as well."""
-    return checked(
-        document(*policies.looking("ec2:DescribeSnapshots"), policies.finding(own), prove(own)),
-    )
-
-
 def _role(reading: Document, *, worker_role_arn: str, own: str, is_alone: bool) -> Document:
     if not is_alone:
         return checked(document(reading))

@@ -218,10 +218,13 @@ def _note_refusal(tx: Transaction, session: str, name: str, refused: Permanent) 
 def _policy(services: Services, view: View, role: TemporaryRole, others: list[sessions.Resource]) -> Document:
     kept = repository(services, view)
     plans = [one.plan for one in others if one.plan is not None]
+    of_snapshots = [plan for plan in plans if "snapshot" in plan.details]
+    # Files of snapshots need no repository, even where the operation could have one.
+    needs_repository = len(of_snapshots) < len(plans)
     reached = {plan.data_role for plan in plans if plan.data_role} | (
-        {role.repository_role} if role.repository_role else set()
+        {role.repository_role} if role.repository_role and needs_repository else set()
     )
-    direct = None if role.repository_role else (*_split(kept.url), kept.key.kms)
+    direct = None if role.repository_role or not needs_repository else (*_split(kept.url), kept.key.kms)
     rights = JOBS[view.session.operation].rights
     read = {plan.details["archived"]["url"] for plan in plans if "archived" in plan.details}
     written = kept.archive.url if rights.archives and kept.archive is not None else None
@@ -240,6 +243,7 @@ def _policy(services: Services, view: View, role: TemporaryRole, others: list[se
         has_blocks=rights.has_blocks,
         compares=rights.compares,
         gives_files=rights.gives_files,
+        reads_files=any(plan.data_role is None for plan in of_snapshots),
     )
 
 

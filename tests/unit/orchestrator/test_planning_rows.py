@@ -12,7 +12,7 @@ from support.scenarios import restore_point
 from support.stage import Stage
 from support.stages import *  # noqa: F403 - fixtures are found by their names
 
-from orchestrator import planning
+from orchestrator import planning, tags
 from orchestrator.errors import Refused
 from orchestrator.ledger import registry
 from orchestrator.ledger.points import RestorePoint, add
@@ -106,7 +106,7 @@ def subject(stage: Stage, number: str) -> str:
     if number == "4b":
         access = Access(account=A, region=REGION, role=arn(A, "DayworkBackup"))
         made = stage.services.cloud.compute(access).make_snapshots(
-            name, exclude_volumes=[], exclude_boot=False, tags={}, description=""
+            name, exclude_volumes=[], exclude_boot=False, tags={tags.FILES: "test"}, description=""
         )
         stage.clock.pass_by(timedelta(minutes=5))
         return str(made[0].snapshot_id)
@@ -213,6 +213,23 @@ def test_a_db_instance_that_no_worker_can_dump_is_refused(
         plan(furnished, "rds-backup", "production", "erp")
 
     assert caught.value.remedy
+
+
+def test_a_snapshot_is_opened_from_the_backup_account_only_with_its_owners_leave(furnished: Stage) -> None:
+    """Its mark is none of ours, so nothing of ours ever removes it; in its own account it needs none."""
+    marked = subject(furnished, "4b")
+    access = Access(account=A, region=REGION, role=arn(A, "DayworkBackup"))
+    (made,) = furnished.services.cloud.compute(access).make_snapshots(
+        furnished.instance(A, 8).split("/")[2], exclude_volumes=[], exclude_boot=False, tags={}, description=""
+    )
+    furnished.clock.pass_by(timedelta(minutes=5))
+
+    with pytest.raises(Refused, match="is not marked") as caught:
+        plan(furnished, "ec2-restore-files", "backup", made.snapshot_id)
+
+    assert f"{tags.FILES}=test" in caught.value.remedy
+    assert plan(furnished, "ec2-restore-files", "production", made.snapshot_id).details["snapshot"] == made.snapshot_id
+    assert plan(furnished, "ec2-restore-files", "backup", marked).data_role == arn(A, "DayworkData")
 
 
 def test_a_point_of_a_later_major_version_is_not_loaded_into_an_older_one(furnished: Stage) -> None:
