@@ -15,6 +15,7 @@ from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
 from orchestrator.ports import Dispatch, Orders, Reports
+from orchestrator.scheduler.following import follow
 from orchestrator.services import Deadlines, Install, Retention, Services
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def make_services(settings: Settings, make_dispatch: Callable[[Ledger], Dispatch
         dispatch=ForgivingDispatch(make_dispatch(ledger)),
         clock=ledger.clock,
         install=install,
+        follow=follow,
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from orchestrator.ledger.store import Ledger
-from orchestrator.model.work import Claim
+from orchestrator.ledger.store import Ledger, Transaction
+from orchestrator.model.work import Claim, WorkKey
 from orchestrator.ports import Clock, Cloud, Dispatch, Limiter
 
 
@@ -79,11 +79,17 @@ def let_run_out(_services: Services, _held: Claim) -> None:
     """Do nothing for an interrupted step: its claim runs out by itself."""
 
 
+def follow_nothing(_tx: Transaction, _session: str) -> list[WorkKey]:
+    """Let nothing follow a session."""
+    return []
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything a step may use; wired in `orchestrator.bootstrap` alone.
 
     `interrupted` is told of each claim under which the ledger went away; processes that live on give it back then.
+    `follow` makes the sessions that follow one, in the transaction in which that ends, and returns what to drive.
     """
 
     ledger: Ledger
@@ -93,3 +99,4 @@ class Services:
     clock: Clock
     install: Install
     interrupted: Callable[[Services, Claim], None] = let_run_out
+    follow: Callable[[Transaction, str], list[WorkKey]] = follow_nothing

@@ -15,7 +15,7 @@ from orchestrator.ledger import schedules
 from orchestrator.ledger.store import Ledger, Transaction
 from orchestrator.model.request import read_request
 from orchestrator.ports import Dispatch
-from orchestrator.scheduler import records
+from orchestrator.scheduler import following, records
 from orchestrator.scheduler.policy import Policy, read_policy
 from orchestrator.scheduler.ticks import coming
 from orchestrator.submission import Submitted
@@ -38,8 +38,9 @@ class Applied:
 def apply(ledger: Ledger, policies: Sequence[Policy], *, by: str | None = None, dry_run: bool = False) -> list[Applied]:
     """Add or replace policies, all of them or none; those that are not named stay.
 
-    A run of each is checked against catalogue and registry as if it were submitted now. Raises `Refused` whose
-    `problems` are every mistake, with the policy's name in front of each field when there are several policies.
+    A run of each, and what is to follow it, is checked against catalogue and registry as if it were submitted now.
+    Raises `Refused` whose `problems` are every mistake, with the policy's name in front of each field when there are
+    several policies.
     """
     with ledger.write() as tx:
         problems = [problem for one in policies for problem in _problems(tx, one, is_alone=len(policies) == 1)]
@@ -52,12 +53,11 @@ def apply(ledger: Ledger, policies: Sequence[Policy], *, by: str | None = None, 
 
 
 def _problems(tx: Transaction, policy: Policy, *, is_alone: bool) -> list[Refused]:
+    found = following.problems(tx, policy)
     try:
         submission.check(tx, policy.request("check"))
     except Refused as error:
-        found = error.problems or [error]
-    else:
-        return []
+        found = [*(error.problems or [error]), *found]
     if is_alone:
         return found
     return [

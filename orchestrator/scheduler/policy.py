@@ -185,8 +185,6 @@ class Policy(Undertaking):
         """Name the parts that are kept and shown, and that this version does not carry out yet."""
         given = {
             "schedule.windows": self.schedule is not None and self.schedule.windows,
-            "retention": self.retention,
-            "then": self.then,
             "notify": self.notify,
         }
         return [name for name, value in given.items() if value]

@@ -49,6 +49,8 @@ def release(services: Services, held: Claim) -> Outcome:
     with services.ledger.write() as tx:
         work.hold(tx, held)
         _end(tx, session, left)
+        following = services.follow(tx, session.id)
+    services.dispatch.drive(following)
     return Done()
 
 

@@ -28,6 +28,7 @@ from orchestrator.model.account import Registry
 from orchestrator.model.status import RESOURCE_STEPS, Step, next_step
 from orchestrator.model.work import SESSION, WorkKey
 from orchestrator.reconcile import reconcile
+from orchestrator.scheduler.following import follow
 from orchestrator.services import Install, Services
 from orchestrator.steps import STEPS
 from orchestrator.steps.carry import Carried, Verdict, carry_out
@@ -179,6 +180,7 @@ class Stage:
             limiter=self.limiter,
             clock=self.clock,
             install=self.install,
+            follow=follow,
         )
 
     def iam(self) -> dict[str, Any]:

@@ -49,13 +49,13 @@ def applied(desk: Desk, tmp_path: Path) -> Desk:
 
 
 def test_the_contracts_policy_is_taken_and_what_is_only_kept_is_said(desk: Desk, tmp_path: Path) -> None:
-    """Every part of it; nobody is left to believe that retention is at work."""
+    """Every part of it; nobody is left to believe that somebody will be told."""
     path = written(tmp_path, NIGHTLY)
 
     said = desk.say("policy", "apply", "-f", path)
 
     assert said.code == 0
-    assert "nightly: stored, not yet carried out: retention, then, notify" in said.err
+    assert "nightly: stored, not yet carried out: notify" in said.err
     with desk.ledger.read() as tx:
         entry = schedules.get(tx, "nightly")
     assert entry.document["then"] == [
@@ -75,7 +75,7 @@ def test_the_guides_policy_is_taken(desk: Desk, tmp_path: Path) -> None:
     said = desk.say("policy", "apply", "-f", written(tmp_path, shown), "-o", "json")
 
     assert said.code == 0
-    assert said.document()["policies"][0]["notYetCarriedOut"] == ["retention", "then", "notify"]
+    assert said.document()["policies"][0]["notYetCarriedOut"] == ["notify"]
 
 
 def test_applying_says_what_changed_and_keeps_every_version(applied: Desk, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_the_list_shows_how_policies_go(applied: Desk) -> None:
     assert (by_hand["schedule"], by_hand["nextRun"]) == (None, None)
     assert nightly["schedule"]["cron"] == "0 2 * * *"
     assert (nightly["note"], len(nightly["owed"])) == ("3 ticks missed", 1)
-    assert nightly["notYetCarriedOut"] == ["retention", "then", "notify"]
+    assert nightly["notYetCarriedOut"] == ["notify"]
     for word in ("by hand only", "0 2 * * * Europe/Berlin", "3 ticks missed", session):
         assert word in said.out
 
