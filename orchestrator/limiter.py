@@ -30,7 +30,7 @@ _TIMEOUT = 2.0
 _NO_RESOURCES = Bucket(1_000_000, 1_000_000)
 
 #: KEYS: the bucket, and the account's own rate of calls. ARGV: what to do, calls (burst, refill), resources (burst,
-#: refill), resources wanted, and the three figures above with the time to live.
+#: refill), resources wanted, the three figures above, the time to live, and the part of the calls to be left to others.
 #: Returns {milliseconds to wait, resources that could be taken with a call now}.
 _SCRIPT = """
 local clock = redis.call('TIME')
@@ -39,6 +39,7 @@ local own = redis.call('HMGET', KEYS[2], 'burst', 'refill')
 local burst, refill = tonumber(own[1]) or tonumber(ARGV[2]), tonumber(own[2]) or tonumber(ARGV[3])
 local most, more = tonumber(ARGV[4]), tonumber(ARGV[5])
 local wanted = math.min(tonumber(ARGV[6]), most)
+local kept = burst * tonumber(ARGV[11])
 local slower, slowest, recovery = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local known = redis.call('HMGET', KEYS[1], 'calls', 'resources', 'factor', 'at')
 local factor = tonumber(known[3]) or 1
@@ -48,7 +49,7 @@ local resources = math.min(most, (tonumber(known[2]) or most) + passed * more * 
 factor = math.min(1, factor + passed * recovery)
 local wait = 0
 if ARGV[1] == 'take' then
-  wait = math.max(0, (1 - calls) / (refill * factor), (wanted - resources) / (more * factor))
+  wait = math.max(0, (math.min(burst, 1 + kept) - calls) / (refill * factor), (wanted - resources) / (more * factor))
   if wait == 0 then
     calls = calls - 1
     resources = resources - wanted
@@ -76,9 +77,9 @@ class RedisLimiter:
         self._script = self._redis.register_script(_SCRIPT)
         self._install = install
 
-    def take(self, account: str, region: str, api: str, *, resources: int = 0) -> timedelta:
+    def take(self, account: str, region: str, api: str, *, resources: int = 0, keep: float = 0) -> timedelta:
         """See the port."""
-        answer = self._do("take", account, region, api, resources)
+        answer = self._do("take", account, region, api, resources, keep)
         return timedelta() if answer is None else timedelta(milliseconds=int(answer[0]))
 
     def room(self, account: str, region: str, api: str) -> int:
@@ -114,14 +115,14 @@ class RedisLimiter:
     def _rate_key(self, account: str, region: str, api: str) -> str:
         return f"daywork.rates:{self._install}:{account}:{region}:{api}"
 
-    def _do(self, what: str, account: str, region: str, api: str, wanted: int) -> Any | None:
+    def _do(self, what: str, account: str, region: str, api: str, wanted: int, keep: float = 0) -> Any | None:
         calls, resources = RATES[api].calls, _resources(api)
         key = f"daywork.limits:{self._install}:{account}:{region}:{api}"
         figures = (calls.burst, calls.refill, resources.burst, resources.refill, wanted)
         try:
             return self._script(
                 keys=[key, self._rate_key(account, region, api)],
-                args=[what, *figures, SLOWER, SLOWEST, RECOVERY, int(_FORGOTTEN.total_seconds())],
+                args=[what, *figures, SLOWER, SLOWEST, RECOVERY, int(_FORGOTTEN.total_seconds()), keep],
             )
         except RedisError as error:
             log.warning("the limiter does not answer; calls go on unlimited", api=api, reason=type(error).__name__)

@@ -418,8 +418,12 @@ class Cloud(Protocol):
     A role is assumed when a client first calls: each method of a client can raise `AccessDenied` for it.
     """
 
-    def compute(self, access: Access) -> Compute:
-        """Return EC2 and EBS for a role, account and Region."""
+    def compute(self, access: Access, *, yields: bool = False) -> Compute:
+        """Return EC2 and EBS for a role, account and Region.
+
+        `yields` is for looks that are repeated anyway: they raise `Throttled` rather than take the last of AWS's rate
+        from those who remove something or are waited for.
+        """
 
     def machines(self, access: Access) -> Machines:
         """Return images and restored instances for a role, account and Region."""
@@ -474,8 +478,11 @@ class Limiter(Protocol):
     Losing what it knows costs a few throttled calls and nothing else.
     """
 
-    def take(self, account: str, region: str, api: str, *, resources: int = 0) -> timedelta:
-        """Take a call and so many resources; zero: go on. Otherwise nothing was taken: ask again after that time."""
+    def take(self, account: str, region: str, api: str, *, resources: int = 0, keep: float = 0) -> timedelta:
+        """Take a call and so many resources; zero: go on. Otherwise nothing was taken: ask again after that time.
+
+        `keep` is the part of the full bucket of calls that is to be left to others.
+        """
 
     def room(self, account: str, region: str, api: str) -> int:
         """Return how many resources could be taken now; none while no call could be made."""

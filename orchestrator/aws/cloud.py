@@ -34,9 +34,9 @@ class AwsCloud:
         self._limiter = limiter
         self._identities = Identities(install=install.id, region=install.control_region, external_id=external_id)
 
-    def compute(self, access: Access) -> AwsCompute:
+    def compute(self, access: Access, *, yields: bool = False) -> AwsCompute:
         """See the port."""
-        return AwsCompute(self._identities, access, self._install.id, self._limiter)
+        return AwsCompute(self._identities, access, self._install.id, self._limiter, yields=yields)
 
     def machines(self, access: Access) -> AwsMachines:
         """See the port."""

@@ -10,7 +10,7 @@ from orchestrator import tags as names
 from orchestrator.aws import machine, views
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
-from orchestrator.aws.pacing import paced
+from orchestrator.aws.pacing import looking, paced
 from orchestrator.errors import AccessDenied, Missing, WrongRequest
 from orchestrator.model.plan import Access
 from orchestrator.ports import InstanceView, LaunchCall, Limiter, NewVolume, SnapshotView, Tags, VolumeView
@@ -28,12 +28,21 @@ _CONSOLE = 1500
 class AwsCompute:
     """`orchestrator.ports.Compute` on AWS."""
 
-    def __init__(self, identities: Identities, access: Access, install: str, limiter: Limiter | None = None) -> None:
-        """Take the identities, who is meant, and the install whose tag marks what is ours."""
+    def __init__(
+        self,
+        identities: Identities,
+        access: Access,
+        install: str,
+        limiter: Limiter | None = None,
+        *,
+        yields: bool = False,
+    ) -> None:
+        """Take the identities, who is meant, the install whose tag marks what is ours, and whether looks may wait."""
         self._identities = identities
         self._access = access
         self._install = install
         self._limiter = limiter
+        self._yields = yields
 
     @property
     def _ec2(self) -> Any:
@@ -44,10 +53,16 @@ class AwsCompute:
         with paced(self._limiter, self._access, api, doing, resources=resources):
             yield
 
+    @contextmanager
+    def _looking(self, api: str, doing: str, ids: Sequence[str] = ()) -> Iterator[None]:
+        pages = max(1, len(_pages(ids)))
+        with looking(self._limiter, self._access, api, doing, pages=pages, yields=self._yields):
+            yield
+
     def instances(self, ids: Sequence[str]) -> dict[str, InstanceView]:
         """See the port."""
         found: dict[str, InstanceView] = {}
-        with translated("describe instances"):
+        with self._looking("DescribeInstances", "describe instances", ids):
             described = [
                 one
                 for page in _pages(ids)
@@ -80,7 +95,7 @@ class AwsCompute:
 
     def find_instances(self, tags: Tags) -> list[str]:
         """See the port."""
-        with translated("find instances by tags"):
+        with self._looking("DescribeInstances", "find instances by tags"):
             return sorted(
                 one["InstanceId"]
                 for one in self._describe(views.tag_filters(tags))
@@ -89,7 +104,7 @@ class AwsCompute:
 
     def workers(self, *, session: str | None = None, ids: Sequence[str] = ()) -> list[InstanceView]:
         """See the port."""
-        with translated("describe workers"):
+        with self._looking("DescribeInstances", "describe workers", ids):
             if ids:
                 described = [
                     one for page in _pages(ids) for one in self._describe([{"Name": "instance-id", "Values": page}])
@@ -200,7 +215,7 @@ class AwsCompute:
             return []
         filters = views.tag_filters(tags) if tags is not None else []
         searches = [[*filters, {"Name": "snapshot-id", "Values": page}] for page in _pages(ids)] if ids else [filters]
-        with translated("describe snapshots"):
+        with self._looking("DescribeSnapshots", "describe snapshots", ids):
             paginator = self._ec2.get_paginator("describe_snapshots")
             return [
                 views.snapshot(one)
@@ -248,7 +263,7 @@ class AwsCompute:
 
     def volumes(self, *, ids: Sequence[str] = (), tags: Tags | None = None) -> list[VolumeView]:
         """See the port."""
-        with translated("describe volumes"):
+        with self._looking("DescribeVolumes", "describe volumes", ids):
             return [views.volume(one) for one in self._volumes(ids, tags)]
 
     def console_output(self, instance_id: str) -> str:
@@ -259,7 +274,7 @@ class AwsCompute:
 
     def attach_volume(self, volume_id: str, instance_id: str, device: str) -> None:
         """See the port."""
-        with translated(f"attach {volume_id} to {instance_id}"):
+        with self._paced("AttachVolume", f"attach {volume_id} to {instance_id}"):
             for one in self._volumes([volume_id]):
                 if any(attachment.get("InstanceId") == instance_id for attachment in one.get("Attachments", [])):
                     return

@@ -28,6 +28,9 @@ class Rate:
     resources: Bucket | None = None
 
 
+#: The part of a bucket that is left to those who remove and to whoever somebody waits for.
+KEPT = 0.2
+
 RATES: Mapping[str, Rate] = MappingProxyType(
     {
         "RunInstances": Rate(calls=Bucket(5, 2), resources=Bucket(1000, 2)),
@@ -37,5 +40,8 @@ RATES: Mapping[str, Rate] = MappingProxyType(
         "CreateVolume": Rate(calls=Bucket(100, 5)),
         "DeleteVolume": Rate(calls=Bucket(100, 5)),
         "AttachVolume": Rate(calls=Bucket(50, 5)),
+        "DescribeInstances": Rate(calls=Bucket(100, 20)),
+        "DescribeSnapshots": Rate(calls=Bucket(100, 20)),
+        "DescribeVolumes": Rate(calls=Bucket(100, 20)),
     }
 )

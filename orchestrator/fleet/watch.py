@@ -76,7 +76,7 @@ def _guarded(services: Services, access: Access, look: Callable[[Services, Acces
 
 
 def _workers(services: Services, access: Access, ids: Sequence[str]) -> None:
-    shown = {one.instance_id: one.state for one in services.cloud.compute(access).workers(ids=ids)}
+    shown = {one.instance_id: one.state for one in services.cloud.compute(access, yields=True).workers(ids=ids)}
     with services.ledger.read() as tx:
         news = workers.news(tx, shown)
     if not news:
@@ -100,12 +100,12 @@ def _concerned(tx: Transaction, changed: dict[WorkKey, str]) -> list[WorkKey]:
 
 
 def _snapshots(services: Services, access: Access, wanted: Waiting) -> None:
-    seen = services.cloud.compute(access).snapshots(ids=_ids(wanted))
+    seen = services.cloud.compute(access, yields=True).snapshots(ids=_ids(wanted))
     _wake(services, wanted, "snapshot", {one.snapshot_id: one.state for one in seen}, unfinished="pending")
 
 
 def _volumes(services: Services, access: Access, wanted: Waiting) -> None:
-    seen = services.cloud.compute(access).volumes(ids=_ids(wanted))
+    seen = services.cloud.compute(access, yields=True).volumes(ids=_ids(wanted))
     _wake(services, wanted, "volume", {one.volume_id: one.state for one in seen}, unfinished="creating")
 
 

@@ -93,8 +93,9 @@ class Running:
 class SimulatedCloud:
     """Where `watch` gets its clients (part of `orchestrator.ports.Cloud`)."""
 
-    def compute(self, access: Access) -> Running:
+    def compute(self, access: Access, *, yields: bool = False) -> Running:
         """See the port."""
+        del yields
         return Running(access)
 
 

@@ -123,6 +123,16 @@ def test_a_server_that_has_lost_everything_has_full_buckets_of_the_documented_si
     assert [limiter.take(*PLACE, "RunInstances") for _ in range(5)] == [NOTHING] * 5
 
 
+def test_who_keeps_a_part_for_others_leaves_it_to_them(limiter: Limiter) -> None:
+    """A fifth of a hundred calls: eighty for the patient, the rest for those who remove."""
+    patient = [limiter.take(*PLACE, "DescribeInstances", keep=0.2) for _ in range(100)]
+    others = [limiter.take(*PLACE, "DescribeInstances") for _ in range(15)]
+
+    assert 80 <= patient.count(NOTHING) < 100
+    assert patient[-1] > NOTHING
+    assert others == [NOTHING] * 15
+
+
 def test_there_is_no_room_while_no_call_can_be_made(limiter: Limiter) -> None:
     """Whoever asks for room wants to make a call."""
     for _ in range(5):

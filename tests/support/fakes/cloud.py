@@ -26,8 +26,9 @@ class FakeCloud:
         self._install = install
         self._external_id = external_id
 
-    def compute(self, access: Access) -> FakeCompute:
+    def compute(self, access: Access, *, yields: bool = False) -> FakeCompute:
         """See the port."""
+        del yields
         return FakeCompute(self._world, access, self._install.id, self._assume)
 
     def machines(self, access: Access) -> FakeMachines:

@@ -28,13 +28,13 @@ class MemoryLimiter:
     levels: dict[tuple[str, str, str], _Level] = field(default_factory=dict)
     rates: dict[tuple[str, str, str], Bucket] = field(default_factory=dict)
 
-    def take(self, account: str, region: str, api: str, *, resources: int = 0) -> timedelta:
+    def take(self, account: str, region: str, api: str, *, resources: int = 0, keep: float = 0) -> timedelta:
         """See the port."""
         level, (calls, many) = self._level(account, region, api), self._buckets(account, region, api)
         wanted = min(float(resources), many.burst)
         wait = max(
             0.0,
-            (1 - level.calls) / (calls.refill * level.factor),
+            (min(calls.burst, 1 + keep * calls.burst) - level.calls) / (calls.refill * level.factor),
             (wanted - level.resources) / (many.refill * level.factor),
         )
         if not wait:
