@@ -195,9 +195,9 @@ def read_table(pack_id: bytes, end: Readable, find_key: KeyFinder) -> PackTable:
     end = memoryview(end)
     if len(end) < _TAIL.size:
         raise Damaged(f"{place} is damaged: it is too short for a pack")
-    magic, version, _, length, used, _ = _TAIL.unpack(end[-_TAIL.size :])
+    magic, version, spare, length, used, rest = _TAIL.unpack(end[-_TAIL.size :])
     start = len(end) - _TAIL.size - length
-    if magic != _MAGIC or version != _FORMAT or start < 0:
+    if magic != _MAGIC or version != _FORMAT or start < 0 or spare or rest:
         raise Damaged(f"{place} is damaged: it does not end as a pack does")
     cipher = pack_cipher(pack_id, find_key)
     try:
@@ -240,8 +240,10 @@ class PackReader:
         """Return flag and content of a blob as it was stored: compressed or not. Raises `Damaged`."""
         flag = int(self.table.flags[slot])
         associated = _associated(flag, self.table.block_id(slot))
+        # The flag that counts is the footer's; the one before the blob is for reading a pack without its footer.
+        if bytes(memoryview(blob)[:1]) != bytes((flag,)):
+            raise Damaged(f"{pack_key(self.table.pack_id)} is damaged in slot {slot}")
         try:
-            # The flag that counts is the footer's; the one before the blob is for reading a pack without its footer.
             return flag, self._cipher.decrypt(_nonce(slot), memoryview(blob)[1:], associated)
         except (InvalidTag, ValueError):
             raise Damaged(f"{pack_key(self.table.pack_id)} is damaged in slot {slot}") from None

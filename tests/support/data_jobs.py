@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from threading import Event
 from typing import Any, cast
 
@@ -31,6 +32,9 @@ from support.block_devices import Content, FakeEbs
 from support.repositories import CHAIN, FakeKeys, Watched
 
 GIB = 1024**3
+_NUMBERS = count()
+#: Nobody calls AWS here, and making one takes longer than most of these jobs.
+_SESSION = Session()
 RESOURCE = ResourceRef(account=CHAIN.account, region=CHAIN.region, id=CHAIN.resource)
 REPOSITORY = RepositoryRef(url="s3://bucket/main", region="eu-west-1", kms_key="arn:aws:kms:eu-west-1:1:key/k")
 
@@ -73,7 +77,7 @@ class Bench:
     def context(self) -> JobContext:
         """Return what the runner gives a job."""
         return JobContext(
-            session=Session(),
+            session=_SESSION,
             worker_id=self.worker,
             stop=self.stop,
             progress=lambda done, total: self.progress.append((done, total)),
@@ -140,7 +144,7 @@ class Bench:
 
     def restored(self, point: str, volume: str = "vol-1", size: int = 4 * GIB) -> Content:
         """Restore one volume into a new snapshot; return the snapshot's blocks."""
-        target = f"snap-restored-{len(self.ebs.completed)}"
+        target = f"snap-restored-{next(_NUMBERS)}"
         self.restore(point, RestoreVolume(volume_id=volume, snapshot_id=target, size_bytes=size))
         assert target in self.ebs.completed
         return self.ebs.snapshots.get(target, {})
