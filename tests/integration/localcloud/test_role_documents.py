@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.cloud import REGION, Keys, code
+from support.looking_into import files_in_backup_mode, files_in_production_mode, points_from_the_command_line
 from support.restoring import restore_an_instance
 from support.seeded import FIRST, HOME, INSTALL, World, seeded_world
 from support.servers import wait_for
@@ -544,6 +545,9 @@ SESSIONS: dict[str, Callable[[World], None]] = {
     "production backup": lambda world: run_production_session(world, FIRST, "backup"),
     "production restore": lambda world: run_production_session(world, FIRST, "restore"),
     "production at home": lambda world: run_production_session(world, HOME, "backup"),
+    "files in production mode": files_in_production_mode,
+    "files in backup mode": files_in_backup_mode,
+    "points from the command line": points_from_the_command_line,
 }
 
 
