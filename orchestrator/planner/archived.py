@@ -46,7 +46,7 @@ def from_archive(context: Context, point: RestorePoint, plan: ResourcePlan) -> R
             value=tier,
             remedy="Use standard (within 12 hours) or bulk (within 48 hours)",
         )
-    wanted = {one.volume_id for one in plan.volumes}
+    wanted = set(context.request.options.get("volumes", ())) or {one.volume_id for one in plan.volumes}
     archived: dict[str, Any] = {
         "url": place["url"],
         "storageClass": place["storageClass"],

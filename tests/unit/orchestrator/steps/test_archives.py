@@ -189,6 +189,19 @@ def test_a_stop_while_it_waits_leaves_nothing_and_asks_nothing_more(stage: Stage
     assert_nothing_left(stage, session)
 
 
+def test_a_restore_that_may_die_at_any_time_retrieves_and_reads(stage: Stage) -> None:
+    """Processes die, messages come twice, the chord is lost: what was asked for comes, and nothing is left."""
+    point = archived(stage)
+    stage.chord, stage.dies_every, stage.nested = False, 7, True
+
+    session = restore(stage, point)
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"]
+    assert stage.deaths > 1
+    assert_nothing_left(stage, session)
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_lost_answer_is_asked_again(stage: Stage, *, after: bool) -> None:
     """Asking twice is harmless, forgetting is not."""
