@@ -43,6 +43,7 @@ def foundation(
     place = Place(install, home_account, region)
     made = cloud.post("users", {"account": home_account, "user": CONTROL_PLANE})
     ensure_bucket(cloud, place, place.control_bucket)
+    let_restored_files_expire(cloud, place)
     queue = ensure_queue(cloud, place)
     allow_control_plane(cloud, place, ())
     return Foundation(
@@ -77,6 +78,24 @@ def ensure_bucket(cloud: CloudAddress, place: Place, bucket: str) -> None:
             "IgnorePublicAcls": True,
             "BlockPublicPolicy": True,
             "RestrictPublicBuckets": True,
+        },
+    )
+
+
+def let_restored_files_expire(cloud: CloudAddress, place: Place) -> None:
+    """Have restored files in the control bucket removed after a week, and uploads that were given up after a day."""
+    cloud.client("s3", place.account, place.region).put_bucket_lifecycle_configuration(
+        Bucket=place.control_bucket,
+        LifecycleConfiguration={
+            "Rules": [
+                {
+                    "ID": "restored-files",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": policies.RESTORED},
+                    "Expiration": {"Days": 7},
+                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+                }
+            ]
         },
     )
 
