@@ -127,17 +127,15 @@ class DayworkTask(Task):  # type: ignore[type-arg]  # generic in the stubs alone
 def carry(task: DayworkTask, key: WorkKey, step: Step, attempt: int) -> str:
     """Carry a step out. Returns words for whoever watches, or raises `Ignore`: nothing follows from this message.
 
-    A parked step tells Flower so with an event of its own; nothing else of it stays in Celery.
+    The words of an `Ignore` are told to Flower (`tasks.request`); nothing else of a parked step stays in Celery.
     """
     try:
         carried = carry_out(task.services, task.daywork.steps_table, key, step, attempt)
     except LedgerUnavailable as error:
         # The work stands as it stood: the reconciler drives it as soon as the ledger answers.
-        task.send_event("task-waiting", result="waiting: the ledger does not answer")
-        raise Ignore from error
+        raise Ignore("waiting: the ledger does not answer") from error
     if carried.verdict is Verdict.STAND:
-        task.send_event("task-waiting", result=carried.words)
-        raise Ignore
+        raise Ignore(carried.words)
     return _told(task.services.ledger, key, carried.words)
 
 

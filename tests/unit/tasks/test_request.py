@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from billiard.einfo import ExceptionInfo
 from celery import Celery
+from celery.exceptions import Ignore
 from kombu.message import Message
 
 from tasks.request import StepRequest
@@ -70,3 +72,25 @@ def test_other_events_are_left_alone(request_of_step: StepRequest, eventer: Even
     request_of_step.send_event("task-failed", exception="failed: x", traceback="t")
 
     assert eventer.sent == [("task-failed", {"uuid": "1", "exception": "failed: x", "traceback": "t"})]
+
+
+def ended_by(error: Exception) -> ExceptionInfo:
+    """Return what a pool child hands to its parent."""
+    try:
+        raise error
+    except Ignore:
+        return ExceptionInfo(internal=True)
+
+
+def test_a_step_that_waits_is_told_with_its_words(request_of_step: StepRequest, eventer: Eventer) -> None:
+    """Celery itself says nothing of a task that ended with Ignore."""
+    request_of_step.on_failure(ended_by(Ignore("parked: worker")), return_ok=True)
+
+    assert eventer.sent == [("task-waiting", {"uuid": "1", "result": "parked: worker"})]
+
+
+def test_what_is_ignored_without_a_word_is_not_told(request_of_step: StepRequest, eventer: Eventer) -> None:
+    """A message that came twice has nothing to say."""
+    request_of_step.on_failure(ended_by(Ignore()), return_ok=True)
+
+    assert eventer.sent == []
