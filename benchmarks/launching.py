@@ -69,7 +69,16 @@ class Later:
 
 
 def batched(world: World, directory: Path, count: int) -> None:
-    """Launch as the product does: requests in the ledger, looks at the place, batches within the limiter's rate."""
+    """Launch as the product does, when all requests are there at once: batches within the limiter's rate."""
+    _launch_all(world, directory, count, at_once=count)
+
+
+def as_they_come(world: World, directory: Path, count: int) -> None:
+    """Launch as the product does, when steps file 65 requests a second: each look takes what has gathered by then."""
+    _launch_all(world, directory, count, at_once=20)
+
+
+def _launch_all(world: World, directory: Path, count: int, *, at_once: int) -> None:
     engine = make_engine(f"sqlite:///{directory / 'ledger.sqlite3'}")
     upgrade(engine)
     ledger = Ledger(engine, SystemClock())
@@ -84,15 +93,18 @@ def batched(world: World, directory: Path, count: int) -> None:
             clock=ledger.clock,
             install=world.install,
         )
-        session, spec = under_way(ledger, count), _spec(world, cloud)
-        with ledger.write() as tx:
-            for ordinal in range(count):
-                launches.file(tx, WorkKey(session, ordinal), 1, spec)
-        while _missing(ledger, count):
+        session, spec, filed = under_way(ledger, count), _spec(world, cloud), 0
+        while filed < count or _missing(ledger, count):
+            if filed < count:
+                with ledger.write() as tx:
+                    for ordinal in range(filed, min(count, filed + at_once)):
+                        launches.file(tx, WorkKey(session, ordinal), 1, spec)
+                filed += at_once
+                time.sleep(world.install.gather.total_seconds())
+            elif not dispatch.asked:
+                time.sleep(WATCH)
             dispatch.asked = False
             launch_pending(services, FIRST, REGION)
-            if not dispatch.asked and _missing(ledger, count):
-                time.sleep(WATCH)
     ledger.close()
 
 
@@ -153,7 +165,11 @@ def _call(spec: launches.LaunchSpec) -> dict[str, Any]:
     }
 
 
-CONTENDERS: dict[str, Callable[[World, Path, int], None]] = {"batches": batched, "one by one": one_by_one}
+CONTENDERS: dict[str, Callable[[World, Path, int], None]] = {
+    "batches": batched,
+    "batches as they come": as_they_come,
+    "one by one": one_by_one,
+}
 
 
 def measure(name: str, count: int) -> Run:

@@ -39,7 +39,7 @@ from support.seeded import FIRST, HOME, REGION, World
 from support.servers import wait_for
 from support.stage import Message, QueueDispatch
 
-#: How many times as fast as the machine's own clock.
+#: How many times as fast as the machine's own clock time passes.
 SPEED: Final = 20
 _WATCH, _RECONCILE = timedelta(seconds=2), timedelta(seconds=15)
 _LONG: Final = timedelta(hours=12)
@@ -47,14 +47,15 @@ _LONG: Final = timedelta(hours=12)
 
 @dataclass
 class FastClock:
-    """The machine's clock, `SPEED` times as fast from now on."""
+    """The machine's clock, `speed` times as fast from now on."""
 
+    speed: float = SPEED
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
     mark: float = field(default_factory=monotonic)
 
     def seconds(self) -> float:
         """Return how much time has passed."""
-        return (monotonic() - self.mark) * SPEED
+        return (monotonic() - self.mark) * self.speed
 
     def now(self) -> datetime:
         """Return the time, UTC."""
@@ -116,9 +117,9 @@ def _tags_of(instance: Any) -> dict[str, str]:
 class EmbeddedStage:
     """One installation at work. `rules` are faults that end at a time of the fast clock."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, speed: float = SPEED) -> None:
         """Make an empty ledger with the seeded accounts in it; time begins."""
-        self.world, self.clock = world, FastClock()
+        self.world, self.clock = world, FastClock(speed)
         self.engine = make_engine("sqlite://")
         schema.metadata.create_all(self.engine)
         self.ledger = Ledger(self.engine, self.clock)
@@ -238,9 +239,9 @@ class EmbeddedStage:
 
 
 @contextmanager
-def embedded_stage(world: World) -> Iterator[EmbeddedStage]:
+def embedded_stage(world: World, speed: float = SPEED) -> Iterator[EmbeddedStage]:
     """Run a stage on a seeded cloud."""
-    made = EmbeddedStage(world)
+    made = EmbeddedStage(world, speed)
     try:
         yield made
     finally:
