@@ -124,13 +124,15 @@ class _Backup:
             checkpoint=self.means.checkpoint,
         )
         last.append(writer.salvage)
+        ebs = self.means.blocks(
+            self.context, job.data, threads=self.means.threads, pause=crew.pause, first=job.blocks_per_second
+        )
+        last.insert(0, ebs.close)
         reading = Reading(
             volumes=job.volumes,
             repository=repository,
             chain=chain,
-            ebs=self.means.blocks(
-                self.context, job.data, threads=self.means.threads, pause=crew.pause, first=job.blocks_per_second
-            ),
+            ebs=ebs,
             writer=writer,
             maps=MapObjects(repository, chain),
             tally=Tally(self.context.progress, size),
@@ -148,7 +150,6 @@ class _Backup:
         crew.check()
         lease.hold()
         repository.objects.create(key, sealed)
-        reading.ebs.close()
         return head
 
     def _head(self, sources: list[Source], stored: Stored, lease: Lease, mended: list[str]) -> Head:
