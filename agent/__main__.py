@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.version import VERSION
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _FAILED: Final = 70
+#: Named by the embedded cloud, which has directories in place of mount targets. A real worker mounts.
+_FILE_SYSTEMS: Final = "DAYWORK_FILE_SYSTEMS"
 
 
 def main(arguments: Sequence[str] | None = None, *, jobs: Jobs | None = None) -> int:
@@ -51,6 +54,7 @@ def main(arguments: Sequence[str] | None = None, *, jobs: Jobs | None = None) ->
         mailbox=mailbox,
         version=VERSION,
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),
+        file_systems=Path(given) if (given := os.environ.get(_FILE_SYSTEMS)) else None,
     )
     return Runner(means).live()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Event as Flag, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class JobRun:
         install: str = "",
         for_session: str = "",
         user_id: str = "",
+        file_systems: Path | None = None,
     ) -> None:
         self.name = name
         self.result = JobResult(outcome="failed", reason="the job has not ended")
@@ -55,6 +57,7 @@ class JobRun:
             for_session=for_session,
             user_id=user_id,
             endpoint_url=endpoint_url,
+            file_systems=file_systems,
         )
 
     @property

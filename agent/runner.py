@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from agent.channel import Channel, ChannelError, NotThere
@@ -78,7 +79,8 @@ class Means:
     """What a life needs: who it asks, how it speaks, what it can do.
 
     `connect` makes the channel of a boot document. `session` is the worker's own AWS identity and `endpoint_url` the
-    AWS endpoint, both for jobs. `spawn` starts a job beside the caller. `chance` returns a number from 0 up to 1.
+    AWS endpoint, both for jobs; `file_systems` likewise (`agent.jobs.context`). `spawn` starts a job
+    beside the caller. `chance` returns a number from 0 up to 1.
     """
 
     machine: Machine
@@ -89,6 +91,7 @@ class Means:
     mailbox: Mailbox
     version: str
     endpoint_url: str | None = None
+    file_systems: Path | None = None
     spawn: Callable[[JobRun], None] = in_thread
     chance: Callable[[], float] = random.random
 
@@ -222,6 +225,7 @@ class Runner:
             install=boot.install,
             for_session=boot.session,
             user_id=reporter.user_id,
+            file_systems=self._means.file_systems,
         )
         _log.info("job %s, attempt %d, until %s", order.job_name, order.attempt, order.deadline)
         watch = Watch(

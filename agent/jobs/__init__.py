@@ -50,6 +50,12 @@ def _ec2_retention(context: JobContext, job: Any) -> JobResult:
     return ec2_retention.run(context, job)
 
 
+def _efs_index(context: JobContext, job: Any) -> JobResult:
+    from agent.jobs import efs_index
+
+    return efs_index.run(context, job)
+
+
 #: Called with the context and the job's own message; raises `JobFailed` or `JobStopped`.
 JOBS: Final[Mapping[str, Callable[[JobContext, Any], JobResult]]] = MappingProxyType(
     {
@@ -59,5 +65,6 @@ JOBS: Final[Mapping[str, Callable[[JobContext, Any], JobResult]]] = MappingProxy
         "ec2-restore-files": _ec2_restore_files,
         "ec2-restore-volume": _ec2_restore_volume,
         "ec2-retention": _ec2_retention,
+        "efs-index": _efs_index,
     }
 )

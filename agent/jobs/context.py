@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class JobContext:
     - `install`, `for_session`: the installation and its session that the job is done for.
     - `user_id`: the worker's `aws:userid`, which names the places that only it may use.
     - `endpoint_url`: the AWS endpoint to talk to instead of the real one, or None.
+    - `file_systems`: the directory that holds file systems by their ids where nothing can be mounted, or None.
     """
 
     session: Session
@@ -47,3 +49,4 @@ class JobContext:
     for_session: str = ""
     user_id: str = ""
     endpoint_url: str | None = None
+    file_systems: Path | None = None

@@ -19,8 +19,10 @@ from __future__ import annotations
 from agent.protocol.archive import ArchiveJob
 from agent.protocol.backup import BackupJob, BackupVolume
 from agent.protocol.boot import BOOT_LIMIT, Boot, parse_user_data, user_data
+from agent.protocol.browsing import Ask, answer_key, ask_key, ask_prefix
 from agent.protocol.files import Output, PointFiles, RestoreFilesJob, SnapshotFiles
 from agent.protocol.health import HealthCheckJob
+from agent.protocol.index import IndexJob, MountTarget
 from agent.protocol.message import PROTOCOL_VERSION, Message, ProtocolError, format_time, parse_time
 from agent.protocol.orders import JOB_MESSAGES, JobName, Order, order_key, order_prefix, result_key, stop_key
 from agent.protocol.places import DataAccess, RepositoryRef, ResourceRef
@@ -33,14 +35,17 @@ __all__ = [
     "JOB_MESSAGES",
     "PROTOCOL_VERSION",
     "ArchiveJob",
+    "Ask",
     "BackupJob",
     "BackupVolume",
     "Boot",
     "DataAccess",
     "HealthCheckJob",
+    "IndexJob",
     "JobName",
     "JobResult",
     "Message",
+    "MountTarget",
     "Order",
     "Outcome",
     "Output",
@@ -55,6 +60,9 @@ __all__ = [
     "RestoreVolumeJob",
     "RetentionJob",
     "SnapshotFiles",
+    "answer_key",
+    "ask_key",
+    "ask_prefix",
     "format_time",
     "order_key",
     "order_prefix",

@@ -9,17 +9,24 @@ from agent.protocol.archive import ArchiveJob
 from agent.protocol.backup import BackupJob
 from agent.protocol.files import RestoreFilesJob
 from agent.protocol.health import HealthCheckJob
+from agent.protocol.index import IndexJob
 from agent.protocol.message import PROTOCOL_VERSION, Message
 from agent.protocol.restore import RestoreVolumeJob
 from agent.protocol.retention import RetentionJob
 
 JobName = Literal[
-    "ec2-archive", "ec2-backup", "ec2-health-check", "ec2-restore-files", "ec2-restore-volume", "ec2-retention"
+    "ec2-archive",
+    "ec2-backup",
+    "ec2-health-check",
+    "ec2-restore-files",
+    "ec2-restore-volume",
+    "ec2-retention",
+    "efs-index",
 ]
 
 #: The message that states each job.
 JOB_MESSAGES: dict[
-    str, type[ArchiveJob | BackupJob | HealthCheckJob | RestoreFilesJob | RestoreVolumeJob | RetentionJob]
+    str, type[ArchiveJob | BackupJob | HealthCheckJob | IndexJob | RestoreFilesJob | RestoreVolumeJob | RetentionJob]
 ] = {
     "ec2-archive": ArchiveJob,
     "ec2-backup": BackupJob,
@@ -27,6 +34,7 @@ JOB_MESSAGES: dict[
     "ec2-restore-files": RestoreFilesJob,
     "ec2-restore-volume": RestoreVolumeJob,
     "ec2-retention": RetentionJob,
+    "efs-index": IndexJob,
 }
 
 

@@ -29,6 +29,7 @@ Keys are relative to the prefix; ids are lower-case hex. A time id is 12 digits 
 | `map/<account>/<region>/<resource>/<time id>` | sealed map segments | once, if absent |
 | `rp/<account>/<region>/<resource>/<point>` | sealed head | once, if absent, last |
 | `lease/<account>/<region>/<resource>/<fence>` | sealed: owner, token, until | if absent, then by its owner |
+| `idx/...`, `catalogue/...` | sealed: indexes of file systems (`agent.index`) | once, if absent |
 | `gc/<time id>` | sealed: `packs` that are marked for deletion | by retention |
 | `forward/<time id>` | sealed: where blobs of repacked packs are now | by retention, once, if absent |
 

@@ -21,6 +21,9 @@ LEASES: Final = "lease"
 MAPS: Final = "map"
 PACKS: Final = "packs"
 DAMAGE: Final = "damage"
+#: Heads and parts of indexes of file systems (`agent.index`).
+INDEXES: Final = "idx"
+CATALOGUES: Final = "catalogue"
 #: Which installation the repository belongs to.
 OWNER: Final = "owner.json"
 
@@ -106,6 +109,18 @@ def point_key(chain: Chain, point: str) -> str:
 def damage_key(chain: Chain, point: str) -> str:
     """Return the key under which it stands what a health check has found of a restore point."""
     return f"{DAMAGE}/{chain.path}/{point}"
+
+
+def index_head_key(chain: Chain, index: str) -> str:
+    """Return the key of an index's head. Raises `RepositoryError` for an id that cannot be part of a key."""
+    if not _PART.match(index):
+        raise RepositoryError(f"index {index!r} cannot be part of an object's key")
+    return f"{INDEXES}/{chain.path}/{index}"
+
+
+def catalogue_key(chain: Chain, name: str) -> str:
+    """Return the key of a part of a file system's indexes."""
+    return f"{CATALOGUES}/{chain.path}/{name}"
 
 
 def chain_of(key: str) -> Chain:
