@@ -18,6 +18,7 @@ from support.stack import HOME, INSTALL, REGION, Stack
 from localcloud.moto_behaviour import DEBIAN_IMAGE
 from localcloud.seed.address import CloudAddress
 from localcloud.seed.machines import GIB, import_volume
+from orchestrator import tags
 
 SOURCE: Final = "222222222222"
 DEVICES: Final = ("/dev/xvda", "/dev/xvdf", "/dev/xvdg")
@@ -124,6 +125,34 @@ def test_a_session_takes_everything_out_of_every_file_system(stack: Stack, saved
     assert kinds == {f"{first}/1": "fat32", f"{first}/2": "xfs", second: "ntfs", "group/root": "ext4"}
     assert record["receipt"]["remaining"] == []
     assert not [one for one in stack.left() if record["id"] in str(one) and "restored/" not in str(one)]
+
+
+@pytest.mark.parametrize("mode", ["production", "backup"])
+def test_a_session_takes_files_out_of_a_snapshot_that_is_not_ours(stack: Stack, saved: Saved, mode: str) -> None:
+    """With a role of its account's own, or from the backup account once its owner has marked it; it stays as it is."""
+    ec2 = stack.eye.client(SOURCE, "ec2")
+    snapshot = ec2.create_snapshot(VolumeId=saved.volumes[DEVICES[1]])["SnapshotId"]
+    ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot], WaiterConfig={"Delay": 1})
+    request = {
+        "operation": "ec2-restore-files",
+        "mode": mode,
+        "resources": [{"account": SOURCE, "region": REGION, "id": snapshot}],
+        "options": {"paths": ["/deep", "/link"]},
+    }
+    if mode == "backup":
+        refused = stack.wait(stack.start(request))
+        assert (refused["status"], refused["counts"]["failed"]) == ("failed", 1)
+        assert "is not marked" in refused["resources"][0]["reason"]
+        ec2.create_tags(Resources=[snapshot], Tags=[{"Key": tags.FILES, "Value": INSTALL}])
+
+    record = stack.wait(stack.start(request))
+
+    assert record["status"] == "success", record
+    entries = stored("ntfs").entries
+    same(unpacked(output(stack, record)), {path: row for path, row in entries.items() if path.startswith(b"/deep")})
+    assert record["receipt"]["remaining"] == []
+    assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    ec2.delete_snapshot(SnapshotId=snapshot)
 
 
 def test_a_session_fails_alone_when_nothing_is_there(stack: Stack, saved: Saved) -> None:
