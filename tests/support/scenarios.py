@@ -41,10 +41,12 @@ CALLS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 #: (scenario, call): each call in each kind of session, those of a restore only where a backup does not make them too.
+#: Of those that a launch asks and does not depend on, one stands for all.
 EVERYWHERE: Final = [
     (scenario, call)
     for scenario in SCENARIOS
     for call in CALLS[scenario]
+    if call not in ("free_addresses", "launch_rate")
     if scenario.endswith("backup") or call in ("start_snapshot", "make_volume", "volumes", "snapshots", "terminate")
 ]
 
