@@ -46,6 +46,8 @@ deflake: $(READY) ## repeat the tests in new orders until one fails
 bench: $(READY) ## measure side by side with peers (minutes)
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.orchestration
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.recovery
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.waiting
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.scale
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.launching
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.data
