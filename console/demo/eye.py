@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -141,6 +141,19 @@ class Eye:
             return dict(self._digests(ebs, snapshot))
         finally:
             ec2.delete_snapshot(SnapshotId=snapshot)
+
+    def overwrite(self, account: str, volume: str, blocks: Mapping[int, bytes], directory: Path) -> None:
+        """Write blocks to a volume, as its instance would; an image of it has to find room in `directory`."""
+        page, image = f"/_sim/volumes/{account}/{self.region}/{volume}", directory.resolve() / f"{volume}.img"
+        self._post(f"{page}/export", {"path": str(image)})
+        try:
+            with image.open("r+b") as file:
+                for index, data in blocks.items():
+                    file.seek(index * BLOCK)
+                    file.write(data)
+            self._post(f"{page}/import", {"path": str(image)})
+        finally:
+            image.unlink()
 
     def _digests(self, ebs: Any, snapshot: str) -> Iterator[tuple[int, bytes]]:
         token: dict[str, str] = {}

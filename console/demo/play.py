@@ -14,10 +14,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from console.demo.eye import Eye
+from console.demo.eye import BLOCK, Eye
 
 REGION: Final = "eu-west-1"
 INSTALL: Final = "local"
+#: Blocks that are changed between the backups.
+_CHANGED: Final = 3
 
 
 class DemoFailed(Exception):
@@ -37,6 +39,7 @@ class Play:
         }
         self._scene = 0
         self._eye: Eye | None = None
+        self._kept: set[str] = set()
         self.accounts: dict[str, str] = {}
 
     @property
@@ -97,6 +100,7 @@ class Play:
     def _receipt(self, record: Mapping[str, Any]) -> None:
         receipt = record["receipt"]
         made = ", ".join(f"{count} {kind}" for kind, count in sorted(_kinds(receipt["created"]).items()))
+        self._kept |= {one["id"] for one in receipt["kept"]}
         self._out.print(f"   receipt: made {made}; removed {len(receipt['removed'])}, kept {len(receipt['kept'])}")
         self.require(not receipt["remaining"], "its receipt names nothing that remains")
 
@@ -108,9 +112,11 @@ class Play:
             self._open()
             instances = self._instances()
             workers = {account: self.eye.profile_of(account, "DayworkWorker") for account in instances}
-            first = self._backup("backup", instances)
-            self._backup("production", instances)
-            self._restore(first)
+            self._backup("backup", instances)
+            changed = self._work(instances)
+            second = self._backup("production", instances)
+            self._compare(second, changed)
+            self._restore(second, changed)
             self._look_around(workers)
         finally:
             self._close()
@@ -156,9 +162,34 @@ class Play:
         self.require(record["counts"]["success"] == sum(map(len, instances.values())), "every instance was backed up")
         return record
 
-    def _restore(self, backup: Mapping[str, Any]) -> None:
-        self.scene("Restore, compared byte for byte", "New volumes from a restore point, read back through EBS itself.")
-        resource = backup["resources"][0]
+    def _work(self, instances: Mapping[str, Sequence[str]]) -> str:
+        """Change some blocks of one instance; return its id."""
+        self.scene("Somebody works on", f"{_CHANGED} blocks of 512 KiB are written on one instance's volume.")
+        account = min(instances)
+        ec2, instance = self.eye.client(account, "ec2"), instances[account][0]
+        described = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+        volume = described["BlockDeviceMappings"][-1]["Ebs"]["VolumeId"]
+        written = {index: os.urandom(BLOCK) for index in range(1000, 1000 + _CHANGED)}
+        self.eye.overwrite(account, volume, written, self._directory)
+        self.holds(f"{volume} of {instance} has changed")
+        return instance
+
+    def _compare(self, backup: Mapping[str, Any], changed: str) -> None:
+        """Check that the second backup has read what has changed, and nothing else."""
+        for resource in backup["resources"]:
+            result, wanted = resource["result"], _CHANGED if resource["id"] == changed else 0
+            kind, read, stored = (result[name] for name in ("kind", "blocksRead", "bytesStored"))
+            self.require(
+                (kind, read) == ("incremental", wanted),
+                f"{resource['id']}: {kind}, {read} blocks read, {stored} bytes stored",
+            )
+
+    def _restore(self, backup: Mapping[str, Any], changed: str) -> None:
+        self.scene(
+            "Restore of an incremental, compared byte for byte",
+            "New volumes from a restore point, read back through EBS itself.",
+        )
+        resource = next(one for one in backup["resources"] if one["id"] == changed)
         account, point = resource["account"], resource["result"]["restorePoint"]
         record = self.session(
             {
@@ -182,9 +213,14 @@ class Play:
             control_bucket=f"daywork-control-{INSTALL}",
             control_account="111111111111",
         )
+        left = [one for one in left if one.name not in self._kept]
         for one in left:
             self._out.print(f"   [red]left: {one}[/red]", highlight=False)
-        self.require(not left, "no worker, temporary role, instance profile, snapshot or order in any account")
+        self.require(
+            not left,
+            "no worker, temporary role, instance profile or order in any account, and no snapshot but those that the "
+            "next incremental compares with: the receipts name them",
+        )
         now = {account: self.eye.profile_of(account, "DayworkWorker") for account in workers}
         self.require(now == workers, "the production accounts' worker roles and profiles are as before")
 
