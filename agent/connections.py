@@ -1,7 +1,8 @@
-"""HTTP for a great many calls to one host: kept connections, one head, one body, the standard library's own parser.
+"""HTTP/1.1 for a great many calls to one host: kept connections, one head, one body.
 
-urllib3 serves every case and takes twice the processor time for this one: calls of half a megabyte, hundreds a second.
-Nothing is followed, decoded or tried again here; the caller does what has to be done.
+urllib3 serves every case and takes three times the processor time for this one: calls of half a megabyte, hundreds a
+second; most of the rest is the standard library's parser of mail headers. Nothing is followed, decoded or tried again
+here; the caller does what has to be done.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
-from http.client import HTTPException, HTTPResponse
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
+from typing import BinaryIO, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 #: Whatever a call may raise when no whole answer came.
@@ -21,6 +22,10 @@ Failed: Final = (HTTPException, OSError)
 _PORTS: Final = {"http": 80, "https": 443}
 #: A body up to this size goes out together with its head.
 _TOGETHER: Final = 4096
+#: Bounds of what is believed to be a head.
+_LONGEST_LINE: Final = 65_536
+_MOST_LINES: Final = 128
+_CONTINUE: Final = 100
 
 
 class Answer(NamedTuple):
@@ -29,6 +34,25 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class _Connection:
+    """An open connection, and what is read from it."""
+
+    def __init__(self, wire: socket.socket) -> None:
+        self.wire = wire
+        self.incoming = cast("BinaryIO", wire.makefile("rb", buffering=_LONGEST_LINE))
+
+    def close(self) -> None:
+        """Close both."""
+        self.incoming.close()
+        self.wire.close()
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be read: nothing was asked, so it would be the end, or of no use."""
+        waiting = select.poll()
+        waiting.register(self.wire, select.POLLIN)
+        return not waiting.poll(0)
 
 
 class Connections:
@@ -44,7 +68,7 @@ class Connections:
         self._port = parts.port or _PORTS[parts.scheme]
         self._tls = (trust or ssl.create_default_context()) if parts.scheme == "https" else None
         self._connect = connect
-        self._idle: deque[socket.socket] = deque(maxlen=most)
+        self._idle: deque[_Connection] = deque(maxlen=most)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -60,8 +84,9 @@ class Connections:
         """
         connection = self._taken() or self._opened()
         try:
-            connection.settimeout(read)
-            answer, is_kept = _exchanged(connection, method, target, headers, body)
+            connection.wire.settimeout(read)
+            _send(connection.wire, method, target, headers, body)
+            answer, is_kept = _answer(connection.incoming)
         except BaseException:
             connection.close()
             raise
@@ -71,40 +96,32 @@ class Connections:
             connection.close()
         return answer
 
-    def _taken(self) -> socket.socket | None:
+    def _taken(self) -> _Connection | None:
         """Return an idle connection that the host has not closed meanwhile."""
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            # Nothing was asked, so whatever can be read is the end, or of no use.
-            waiting = select.poll()
-            waiting.register(connection, select.POLLIN)
-            if not waiting.poll(0):
+            if connection.is_quiet():
                 return connection
             connection.close()
 
-    def _opened(self) -> socket.socket:
-        connection = socket.create_connection((self._host, self._port), timeout=self._connect)
+    def _opened(self) -> _Connection:
+        wire = socket.create_connection((self._host, self._port), timeout=self._connect)
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                return self._tls.wrap_socket(connection, server_hostname=self._host)
+                wire = self._tls.wrap_socket(wire, server_hostname=self._host)
+            return _Connection(wire)
         except BaseException:
-            connection.close()
+            wire.close()
             raise
-        return connection
 
 
-def _exchanged(
-    connection: socket.socket,
-    method: str,
-    target: str,
-    headers: Mapping[str, str],
-    body: bytes | memoryview | None,
-) -> tuple[Answer, bool]:
-    """Send and receive; returns also whether the connection can be used again."""
+def _send(
+    wire: socket.socket, method: str, target: str, headers: Mapping[str, str], body: bytes | memoryview | None
+) -> None:
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body is not None or method != "GET":
         lines.append(f"content-length: {len(body or b'')}")
@@ -114,11 +131,68 @@ def _exchanged(
     if body is not None and len(body) <= _TOGETHER:
         head += body
         body = None
-    connection.sendall(head)
+    wire.sendall(head)
     if body is not None:
-        connection.sendall(body)
-    with HTTPResponse(connection, method=method) as response:
-        response.begin()
-        content = response.read()
-        kept = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, kept, content), not response.will_close
+        wire.sendall(body)
+
+
+def _answer(incoming: BinaryIO) -> tuple[Answer, bool]:
+    """Receive an answer; returns also whether the connection can be used again. Raises `Failed`."""
+    status = _CONTINUE
+    headers: dict[str, str] = {}
+    while status == _CONTINUE:
+        status, headers = _status(incoming), _headers(incoming)
+    is_kept = headers.get("connection", "").lower() != "close"
+    if "transfer-encoding" in headers:
+        return Answer(status, headers, b"".join(_chunks(incoming))), is_kept
+    if "content-length" in headers:
+        return Answer(status, headers, _exactly(incoming, _number(headers["content-length"], 10))), is_kept
+    # Whatever has no stated length lasts until the host closes.
+    return Answer(status, headers, incoming.read()), False
+
+
+def _status(incoming: BinaryIO) -> int:
+    line = incoming.readline(_LONGEST_LINE)
+    if not line:
+        raise RemoteDisconnected("the host closed the connection without an answer")
+    version, _, rest = line.partition(b" ")
+    if version != b"HTTP/1.1" or not rest[:3].isdigit():
+        raise BadStatusLine(repr(line[:80]))
+    return int(rest[:3])
+
+
+def _headers(incoming: BinaryIO) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for _ in range(_MOST_LINES):
+        line = incoming.readline(_LONGEST_LINE)
+        if line in (b"\r\n", b"\n"):
+            return found
+        name, colon, value = line.partition(b":")
+        if not colon or not line.endswith(b"\n"):
+            raise HTTPException("the head of the answer is no head")
+        found[name.decode("latin-1").lower()] = value.strip().decode("latin-1")
+    raise HTTPException("the head of the answer has no end")
+
+
+def _chunks(incoming: BinaryIO) -> Iterator[bytes]:
+    while size := _number(incoming.readline(_LONGEST_LINE).partition(b";")[0], 16):
+        yield _exactly(incoming, size)
+        incoming.readline(_LONGEST_LINE)
+    _headers(incoming)
+
+
+def _exactly(incoming: BinaryIO, length: int) -> bytes:
+    found = incoming.read(length)
+    if len(found) != length:
+        raise IncompleteRead(found, length - len(found))
+    return found
+
+
+def _number(text: str | bytes, base: int) -> int:
+    try:
+        found = int(text, base)
+    except ValueError:
+        raise HTTPException("a length in the answer is no number") from None
+    if found < 0:
+        raise HTTPException("a length in the answer is no number")
+    return found

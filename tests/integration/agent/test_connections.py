@@ -185,3 +185,65 @@ def test_tls_is_for_whom_one_trusts(tmp_path: Path) -> None:
         known.close()
         with pytest.raises(ssl.SSLCertVerificationError):
             put(stranger)
+
+
+@contextmanager
+def saying(*answers: bytes) -> Iterator[Connections]:
+    """Run a host that gives these bytes for one request each and then closes; return connections to it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for answer in answers:
+                wire, _ = listening.accept()
+                with wire, wire.makefile("rb") as asked:
+                    while asked.readline() not in (b"\r\n", b""):
+                        continue
+                    wire.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        connections = Connections(f"http://127.0.0.1:{listening.getsockname()[1]}", most=1, connect=5)
+        try:
+            yield connections
+        finally:
+            connections.close()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n", 200, b"abcde"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno", 403, b"no"),
+        (b"HTTP/1.1 500 \r\n\r\nuntil it closes", 500, b"until it closes"),
+        (b"HTTP/1.1 201 Created\r\ncontent-LENGTH:0\r\nConnection: close\r\n\r\n", 201, b""),
+    ],
+    ids=["in chunks", "after a go-on", "without a length", "empty"],
+)  # fmt: skip
+def test_every_form_of_an_answer_is_understood(answer: bytes, status: int, body: bytes) -> None:
+    """As HTTP/1.1 has them."""
+    with saying(answer) as connections:
+        found = connections.call("GET", "/", {"host": "x"}, None, read=5)
+
+    assert (found.status, found.body) == (status, body)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-server\r\n",
+        b"HTTP/1.1 200 OK\r\nno head\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: y",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+    ],
+)
+def test_what_is_no_whole_answer_is_a_failure(answer: bytes) -> None:
+    """Never half a body that looks like one."""
+    with saying(answer) as connections, pytest.raises(Failed):
+        connections.call("GET", "/", {"host": "x"}, None, read=5)
