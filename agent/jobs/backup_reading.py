@@ -15,7 +15,7 @@ from typing import Final
 
 from agent.crew import Crew, Queue
 from agent.ebs import BLOCK, Ebs, Listed, Page
-from agent.ebs_errors import Denied, NotFound, Unrelated
+from agent.ebs_errors import Permanent
 from agent.jobs.opening import Tally
 from agent.protocol import BackupVolume
 from agent.repository.errors import Damaged, Missing
@@ -127,8 +127,9 @@ class Reading:
                 pages = self.ebs.changed_blocks(previous, volume.snapshot_id)
                 try:
                     first = next(pages)
-                except (Denied, NotFound, Unrelated) as error:
-                    # What does not exist any more has no tags, so that AWS refuses rather than says so.
+                except Permanent as error:
+                    # Gone (AWS refuses rather than says so: what is not there has no tags), archived, of another
+                    # volume. If it is the new snapshot that cannot be read, reading it whole will say so.
                     whole = f"what has changed since {previous} is not told: {error.code or type(error).__name__}"
                 else:
                     return joined([first], pages), before, None

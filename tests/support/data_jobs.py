@@ -96,12 +96,7 @@ class Bench:
         return Means(repository=repository, blocks=blocks, threads=self.threads, checkpoint=self.checkpoint)
 
     def backup(
-        self,
-        point: str,
-        *volumes: BackupVolume,
-        parent: str | None = None,
-        compression: Any = "balanced",
-        ended: tuple[str, ...] = (),
+        self, point: str, *volumes: BackupVolume, parent: str | None = None, compression: Any = "balanced"
     ) -> JobResult:
         """Do a backup job."""
         job = BackupJob(
@@ -113,7 +108,7 @@ class Bench:
             volumes=volumes,
             parent=parent,
             compression=compression,
-            ended_workers=(*self.ended, *ended),
+            ended_workers=self.ended,
             configuration={"instanceType": "t3.small"},
         )
         return ec2_backup.run(self.context(), job, self.means())

@@ -32,7 +32,8 @@ def test_what_a_killed_worker_has_stored_is_found_by_the_next(tmp_path: Path) ->
         doomed.wait()
     kept = len(list(made.objects.list(PACKS)))
 
-    result = made.backup("rp-2", volume("snap-2"), ended=(WORKER,))
+    made.ended = (WORKER,)
+    result = made.backup("rp-2", volume("snap-2"))
 
     assert kept >= packs
     assert result.detail["blocksRead"] == BLOCKS
