@@ -24,9 +24,10 @@ class JobResult(Message):
     """How a job ended. `reason` and `remedy` are sentences for a person, without any secret.
 
     `detail` is the job's own figures. For `ec2-backup`: `restorePoint`, `kind` (`full` or `incremental`), `volumes`
-    (per volume `volumeId`, `sizeBytes`, `blocks`), `blocksRead`, `blocksStored`, `bytesRead`, `bytesStored`, and
-    `mended` (points that were damaged and are well again) if there are any. For `ec2-restore-volume`: `restorePoint`,
-    `volumes` (`volumeId`, `snapshotId`, `blocksWritten`), `bytesWritten`, `blocksCompared` when read back. For
+    (per volume `volumeId`, `sizeBytes`, `blocks`, `kind`, `blocksRead`, and `readWhole`, why it was read whole although
+    it was to be compared), `blocksRead`, `blocksStored`, `bytesRead`, `bytesStored`, and `mended` (points that were
+    damaged and are well again) if there are any. For `ec2-restore-volume`: `restorePoint`, `volumes` (`volumeId`,
+    `snapshotId`, `blocksWritten`), `bytesWritten`, `blocksCompared` when read back. For
     `ec2-retention`: `due`, `deleted`, `points` (the deleted ones), `spared`, `locked`, `bytesFreed`, and `collected`
     when garbage was collected. For `ec2-health-check`: `restorePoint`, `isDamaged`, `isComplete`, `blocksVerified`,
     `bytesVerified`, `blocksDamaged`, the first bad `blocks` and `objects`, and what is wrong `around` the point.
