@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     archive_pack_mib: Annotated[int, Field(ge=1, le=5120)] = 512
     retrieval_days: Annotated[int, Field(ge=1, le=365)] = 3
     retrieval_seconds: Seconds = 60 * 3600
+    browse_seconds: Seconds = 30 * 60
     garbage_seconds: Annotated[int, Field(ge=0, le=365 * 24 * 3600)] = 24 * 3600
     collection_seconds: Annotated[int, Field(ge=0, le=365 * 24 * 3600)] = 3600
     source_seconds: Seconds = 12 * 3600

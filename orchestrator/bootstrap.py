@@ -60,6 +60,7 @@ def make_install(settings: Settings) -> Install:
         ),
         deadlines=Deadlines(
             retrieval=timedelta(seconds=settings.retrieval_seconds),
+            browse=timedelta(seconds=settings.browse_seconds),
             source=timedelta(seconds=settings.source_seconds),
             queue=timedelta(seconds=settings.queue_seconds),
             launch=timedelta(seconds=settings.launch_seconds),

@@ -24,6 +24,7 @@ class Deadlines:
     stop: timedelta = timedelta(minutes=2)
     removal: timedelta = timedelta(minutes=30)
     retrieval: timedelta = timedelta(hours=60)
+    browse: timedelta = timedelta(minutes=30)
     #: What was made a moment ago is not listed everywhere yet: until then its absence proves nothing.
     visible: timedelta = timedelta(minutes=2)
 

@@ -1,4 +1,4 @@
-"""Job `ec2-restore-files`: take chosen paths out of the file systems of an image into a bucket.
+"""Job `ec2-restore-files`: take chosen paths out of the file systems of an image into a bucket, or browse it.
 
     extractor (1 thread): walk, read, tar -> queue -> uploader (1 thread): parts of a multipart upload
 
@@ -25,14 +25,14 @@ from agent.files.opening import Found, open_all
 from agent.files.walking import parse
 from agent.jobs.context import JobContext, JobFailed
 from agent.jobs.failures import translated
+from agent.jobs.files_browsing import ARCHIVE, Browsing
 from agent.jobs.opening import Means
 from agent.memory import share_heaps
-from agent.protocol import JobResult, RestoreFilesJob
+from agent.protocol import JobResult, Output, RestoreFilesJob
 from agent.repository.layout import Chain
 from agent.repository.objects import Objects
 from agent.repository.s3 import open_s3
 
-ARCHIVE: Final = "files.tar"
 #: Pieces of an archive that wait for the upload, and their least size.
 _WAITING: Final = 8
 _PIECE: Final = 1024 * 1024
@@ -43,27 +43,31 @@ _Answer = TypeVar("_Answer")
 
 
 def run(
-    context: JobContext, job: RestoreFilesJob, means: Means | None = None, output: Objects | None = None
+    context: JobContext,
+    job: RestoreFilesJob,
+    means: Means | None = None,
+    output: Objects | None = None,
+    orders: Objects | None = None,
 ) -> JobResult:
-    """Take the paths out, into `output` if it is given. Raises `JobFailed`, `JobStopped`."""
+    """Take the paths out, or browse; `output` and `orders` replace the job's own. Raises `JobFailed`, `JobStopped`."""
     means = means or Means()
     share_heaps()
     try:
         with translated(), ThreadPoolExecutor(_AT_ONCE) as pool, Crew(context.stop) as crew:
-            return _Work(context, job, means, crew, pool, output or _output(context, job)).run()
+            return _Work(context, job, means, crew, pool, output or _store(context, job.output), orders).run()
     except FilesError as error:
         raise JobFailed(str(error), error.remedy) from error
 
 
-def _output(context: JobContext, job: RestoreFilesJob) -> Objects:
+def _store(context: JobContext, place: Output) -> Objects:
     access = reach(
         context.session,
-        region=job.output.region,
+        region=place.region,
         role_arn=None,
         session_name=context.worker_id,
         endpoint_url=context.endpoint_url,
     )
-    return open_s3(job.output.url, access)
+    return open_s3(place.url, access)
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,12 @@ class _Work:
     crew: Crew
     pool: ThreadPoolExecutor
     output: Objects
+    orders: Objects | None = None
 
     def run(self) -> JobResult:
         found = self._looked(lambda: open_all(self._volumes()))
+        if not self.job.paths:
+            return self._browse(found)
         paths = [parse(path) for path in self.job.paths]
         chosen, wrong = self._looked(lambda: choose(found, paths))
         folder = self.context.user_id
@@ -89,6 +96,29 @@ class _Work:
             taken = self._looked(lambda: self._extraction(BucketTree(self.output, folder)).take(chosen))
             place = f"{self.job.output.url.rstrip('/')}/{folder}"
         return _result(place, found, chosen, taken, wrong)
+
+    def _browse(self, found: Sequence[Found]) -> JobResult:
+        """Answer requests until none comes any more, or the job is stopped."""
+        if self.job.orders is None:
+            raise JobFailed("the order names no paths, and no place for requests")
+
+        def extract(paths: Sequence[bytes], name: str) -> dict[str, Any]:
+            chosen, wrong = choose(found, paths)
+            key = f"{self.context.user_id}/{name}"
+            taken = self._archive(key, chosen)
+            place = f"{self.job.output.url.rstrip('/')}/{key}"
+            return _result(place, found, chosen, taken, wrong).detail
+
+        browsing = Browsing(
+            found=found,
+            orders=self.orders or _store(self.context, self.job.orders),
+            user_id=self.context.user_id,
+            idle=self.job.idle_seconds,
+            extract=extract,
+            pause=self.crew.pause,
+        )
+        count = self._looked(browsing.run)
+        return JobResult(outcome="success", detail={"requests": count, "fileSystems": [_told(one) for one in found]})
 
     def _looked(self, work: Callable[[], _Answer]) -> _Answer:
         """Do it in a thread of the crew: a stop is heard while the store is being waited for."""

@@ -1,8 +1,8 @@
 """Requests to a worker that browses an image, and where they and its answers stand.
 
-A request is an object beside the worker's order, `<order's key without .json>.ask/<number>.json`, numbered from 1; the
-answer is an object of the same number in the worker's own folder of restored files. Requests are answered in order,
-each once; what an answer holds is said in `agent.jobs.files_browsing`.
+A request is an object beside the worker's order, `<order's key without .json>.ask/<number>.json`, numbered from 1; its
+answer is `<order's key without .json>.answer/<number>.json`. Requests are answered in order, each once; what an answer
+holds is said in `agent.jobs.files_browsing`. All of it goes with the session's orders.
 """
 
 from __future__ import annotations
@@ -36,4 +36,4 @@ def ask_key(session: str, user_id: str, number: int) -> str:
 
 def answer_key(session: str, user_id: str, number: int) -> str:
     """Return the key of its answer."""
-    return f"restored/{session}/{user_id}/answers/{number}.json"
+    return f"orders/{session}/{user_id}.answer/{number}.json"

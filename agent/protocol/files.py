@@ -41,7 +41,7 @@ class RestoreFilesJob(Message):
 
     The image is `point` or `snapshot`, one of them; of a point, `volumes` are looked into (none named: all). `paths`
     begin at the root of their file system; a byte that is no UTF-8 is written `\xNN`, a backslash `\\`. None named:
-    the worker answers requests, which it finds below `asks`, until `idle_seconds` have passed without one.
+    the worker answers requests, which it finds among its session's `orders`, until none has come for `idle_seconds`.
     """
 
     output: Output
@@ -50,5 +50,5 @@ class RestoreFilesJob(Message):
     volumes: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     form: Literal["archive", "tree"] = "archive"
-    asks: Output | None = None
+    orders: Output | None = None
     idle_seconds: int = 1800

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from console.cli.common import Output, SessionId, opened
+from console.cli.session_browse import browse, extract
 from console.cli.start import retry, start, stop
 from console.cli.watching import watch
 from console.output import Format, cell, document, emit, emit_line, fields, table
@@ -14,6 +15,8 @@ from console.text import amount, count, duration, moment, plain, size, words
 
 app = typer.Typer(no_args_is_help=True, help="Start, watch and stop sessions.")
 app.command("start")(start)
+app.command("browse")(browse)
+app.command("extract")(extract)
 
 _SHOWN = 50
 

@@ -27,11 +27,12 @@ _MANY_ROLES = 40
 
 
 def own_orders(bucket: str) -> list[Document]:
-    """Return what a worker may do with its own order, stop and result, which are named after it."""
+    """Return what a worker may do with its own order, stop, result, requests and answers, which are named after it."""
     place = f"arn:aws:s3:::{bucket}/orders/*/${{aws:userid}}"
+    read = [f"{place}.json", f"{place}.stop", f"{place}.result.json", f"{place}.ask/*"]
     return [
-        allow("OwnOrder", ["s3:GetObject"], [f"{place}.json", f"{place}.stop", f"{place}.result.json"]),
-        allow("OwnResult", ["s3:PutObject"], [f"{place}.result.json"]),
+        allow("OwnOrder", ["s3:GetObject"], read),
+        allow("OwnResult", ["s3:PutObject"], [f"{place}.result.json", f"{place}.answer/*"]),
     ]
 
 

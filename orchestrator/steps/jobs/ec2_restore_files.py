@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from agent.protocol import DataAccess, JobResult, Output, PointFiles, ResourceRef, RestoreFilesJob, SnapshotFiles
+from agent.protocol import (
+    DataAccess,
+    JobResult,
+    Output,
+    PointFiles,
+    ResourceRef,
+    RestoreFilesJob,
+    SnapshotFiles,
+    order_prefix,
+)
 from orchestrator.ledger import journal, sessions, work
 from orchestrator.model.work import Done, Outcome
 from orchestrator.policies import RESTORED, Use
@@ -35,6 +44,11 @@ def order(services: Services, view: View) -> RestoreFilesJob:
         volumes=tuple(details.get("volumes", ())),
         paths=tuple(details.get("paths", ())),
         form=details.get("form", "archive"),
+        orders=Output(
+            url=f"s3://{install.control_bucket}/{order_prefix(view.session.id).rstrip('/')}",
+            region=install.control_region,
+        ),
+        idle_seconds=int(install.deadlines.browse.total_seconds()),
     )
 
 

@@ -18,13 +18,14 @@ from support.repositories import CHAIN
 from agent.ebs import BLOCK, Listed, Page
 from agent.jobs import ec2_restore_files
 from agent.jobs.context import JobFailed, JobStopped
-from agent.protocol import DataAccess, JobResult, Output, PointFiles, RestoreFilesJob, SnapshotFiles
+from agent.protocol import Ask, DataAccess, JobResult, Output, PointFiles, RestoreFilesJob, SnapshotFiles
 from agent.repository.layout import pack_key
 from agent.repository.objects import Objects
 from agent.repository.pack import END, read_table
 from agent.repository.reader import segments
 
 OUTPUT = Output(url="s3://control/restored/s-1", region="eu-west-1")
+ORDERS = Output(url="s3://control/orders/s-1", region="eu-west-1")
 USER = "AROA:i-worker"
 POINT = PointFiles(repository=REPOSITORY, source=RESOURCE, restore_point="rp-1")
 
@@ -236,3 +237,47 @@ def test_an_image_without_a_file_system_says_what_it_holds(output: Objects) -> N
 
     with pytest.raises(JobFailed, match="no file system"):
         take(bench, output, "/")
+
+
+def test_without_paths_requests_are_answered_until_none_comes(output: Objects) -> None:
+    """The file systems, a directory, a search, files to take out, and what cannot be found; each under its number."""
+    image = stored("fat16")
+    bench, orders = backed_up(image.source), Objects(MemoryStore())
+    asks = [
+        Ask(what="systems"),
+        Ask(what="list", paths=("/deep",)),
+        Ask(what="search", paths=("/",), pattern="file-001?", limit=5),
+        Ask(what="list", paths=("/nowhere",)),
+        Ask(what="extract", paths=("/plain.txt", "/deep")),
+    ]
+    for number, ask in enumerate(asks, 1):
+        orders.put(f"{USER}.ask/{number}.json", ask.to_json().encode())
+    orders.put(f"{USER}.ask/{len(asks) + 1}.json", b"no request")
+    job = RestoreFilesJob(output=OUTPUT, point=POINT, orders=ORDERS, idle_seconds=0)
+    context = replace(bench.context(), user_id=USER)
+
+    result = ec2_restore_files.run(context, job, bench.means(), output, orders)
+
+    assert (result.outcome, result.detail["requests"]) == ("success", len(asks) + 1)
+    answers = [json.loads(bytes(orders.get(f"{USER}.answer/{number}.json"))) for number in range(1, len(asks) + 2)]
+    systems, listing, search, nowhere, extracted, unread = answers
+    assert [one["kind"] for one in systems["fileSystems"]] == ["fat16"]
+    assert [one["path"] for one in listing["files"]] == ["/deep/er"]
+    assert (len(search["files"]), search["isComplete"]) == (5, False)
+    assert "/nowhere" in nowhere["error"]["reason"]
+    assert "not JSON" in unread["error"]["reason"]
+    assert extracted["output"] == f"{OUTPUT.url}/{USER}/5/files.tar"
+    taken = unpacked(bytes(output.get(f"{USER}/5/files.tar")))
+    assert_files(taken, {path: row for path, row in image.entries.items() if path.startswith((b"/plain", b"/deep"))})
+
+
+def test_a_browsing_worker_stops_when_it_is_asked_to(output: Objects) -> None:
+    """Also while it waits for a request."""
+    bench = backed_up(stored("fat12").source)
+    job = RestoreFilesJob(output=OUTPUT, point=POINT, orders=ORDERS)
+    bench.stop.set()
+
+    with pytest.raises(JobStopped):
+        ec2_restore_files.run(
+            replace(bench.context(), user_id=USER), job, bench.means(), output, Objects(MemoryStore())
+        )
