@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from support.block_devices import Content, FakeEbs, block
@@ -306,3 +307,37 @@ def test_who_cannot_read_what_is_needed_collects_nothing(prefix: str) -> None:
     assert packs(bench) >= before
     assert bench.retain().outcome == "warning"
     assert packs(bench) >= before
+
+
+def test_a_chain_of_sixty_points_goes_while_a_backup_runs() -> None:
+    """Incrementals upon each other: the newest one stays whole, and so does what runs beside."""
+    states = [content(0, 6)]
+    for number in range(1, 60):
+        states.append({**states[-1], number % 6: block("noise", 1000 + number)})
+    bench = Bench(ebs=FakeEbs({f"snap-{number}": held for number, held in enumerate(states)}))
+    bench.backup("rp-00", volume("snap-0"))
+    for number in range(1, 60):
+        bench.ebs.related.add((f"snap-{number - 1}", f"snap-{number}"))
+        changed = volume(f"snap-{number}", previous=f"snap-{number - 1}")
+        bench.backup(f"rp-{number:02d}", changed, parent=f"rp-{number - 1:02d}")
+    other = another(bench)
+    other.ebs.snapshots["snap-9"] = states[30]
+    done: list[Any] = []
+
+    def meanwhile(what: str, _snapshot: str, _index: int) -> None:
+        if what == "read" and not done:
+            done.extend(bench.retain(*(f"rp-{number:02d}" for number in range(59))).detail["points"])
+            for _ in range(2):
+                bench.retain()
+
+    other.ebs.before = meanwhile
+    other.backup("rp-99", volume("snap-9"))
+
+    assert len(done) == 59
+    assert bench.points == ["rp-59"]
+    for _ in range(3):
+        bench.retain()
+    assert bench.restored("rp-59") == states[59]
+    assert other.restored("rp-99") == states[30]
+    assert len(packs(bench)) <= 12, "six blocks of each"
+    assert len(bench.objects.keys("map")) == 2
