@@ -238,6 +238,24 @@ def test_the_sweeper_leaves_a_base_alone_and_takes_it_when_its_point_is_gone(sta
     assert "its restore point" in said(stage, session) or "swept: snapshot" in said(stage, session)
 
 
+def test_a_base_of_a_session_that_the_ledger_has_lost_is_kept_and_compared_with(stage: Stage) -> None:
+    """Its point, entered again from the repository, says that it is one; a later one is superseded as any other."""
+    assert sweep(stage.services).distrust is None
+    resource = stage.instance()
+    first = backup(stage, resource)
+    before = kept(stage, first)
+    with stage.ledger.write() as tx:
+        tx.execute(sa.delete(schema.cloud_things))
+        tx.execute(sa.delete(schema.sessions))
+    passes(stage)
+    assert set(stage.world.snapshots) == before != set()
+
+    second = backup(stage, resource)
+
+    assert job(stage, second).parent == listed(stage, resource)[1].id
+    assert set(stage.world.snapshots) == kept(stage, second)
+
+
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("operation", ["absent_snapshot", "snapshots", "user_data"])
 def test_a_death_while_bases_change_costs_time_and_nothing_else(
