@@ -154,9 +154,16 @@ class Scene:
         """Wait for something that takes minutes."""
         end = time.monotonic() + _PATIENCE
         while not condition():
+            dead = [name for name, pid in self.processes.items() if not _is_alive(pid)]
+            if dead:
+                raise RuntimeError(f"{dead[0]} has died; its log stands in {self.stage.directory}")
             if time.monotonic() > end:
                 raise TimeoutError("the session stands still")
             time.sleep(_LOOK)
+
+
+def _is_alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 @contextmanager
