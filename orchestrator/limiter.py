@@ -14,7 +14,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from orchestrator.aws.rates import RATES, Bucket
+from orchestrator.aws.rates import RATES, Bucket, used
 
 log = structlog.get_logger(__name__)
 
@@ -101,12 +101,11 @@ class RedisLimiter:
 
     def learn(self, account: str, region: str, api: str, rate: tuple[float, float] | None) -> None:
         """See the port."""
-        documented = RATES[api].calls
-        burst, refill = rate if rate is not None and min(rate) > 0 else (documented.burst, documented.refill)
+        own = used(Bucket(*rate) if rate is not None and min(rate) > 0 else RATES[api].calls)
         key = self._rate_key(account, region, api)
         try:
             with self._redis.pipeline() as pipe:
-                pipe.hset(key, mapping={"burst": burst, "refill": refill})
+                pipe.hset(key, mapping={"burst": own.burst, "refill": own.refill})
                 pipe.expire(key, _LEARNT)
                 pipe.execute()
         except RedisError as error:
@@ -116,7 +115,7 @@ class RedisLimiter:
         return f"daywork.rates:{self._install}:{account}:{region}:{api}"
 
     def _do(self, what: str, account: str, region: str, api: str, wanted: int, keep: float = 0) -> Any | None:
-        calls, resources = RATES[api].calls, _resources(api)
+        calls, resources = used(RATES[api].calls), _resources(api)
         key = f"daywork.limits:{self._install}:{account}:{region}:{api}"
         figures = (calls.burst, calls.refill, resources.burst, resources.refill, wanted)
         try:

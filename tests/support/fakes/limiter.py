@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from orchestrator.aws.rates import RATES, Bucket
+from orchestrator.aws.rates import RATES, Bucket, used
 from orchestrator.limiter import RECOVERY, SLOWER, SLOWEST
 from orchestrator.ports import Clock
 
@@ -61,7 +61,7 @@ class MemoryLimiter:
     def learn(self, account: str, region: str, api: str, rate: tuple[float, float] | None) -> None:
         """See the port."""
         known = rate is not None and min(rate) > 0
-        self.rates[account, region, api] = Bucket(*rate) if known and rate else RATES[api].calls
+        self.rates[account, region, api] = used(Bucket(*rate) if known and rate else RATES[api].calls)
 
     def _level(self, account: str, region: str, api: str) -> _Level:
         (calls, resources), now = self._buckets(account, region, api), self.clock.now()
@@ -74,5 +74,5 @@ class MemoryLimiter:
         return level
 
     def _buckets(self, account: str, region: str, api: str) -> tuple[Bucket, Bucket]:
-        calls = self.rates.get((account, region, api), RATES[api].calls)
+        calls = self.rates.get((account, region, api), used(RATES[api].calls))
         return calls, RATES[api].resources or _UNLIMITED
