@@ -155,6 +155,31 @@ def test_a_session_takes_files_out_of_a_snapshot_that_is_not_ours(stack: Stack, 
     ec2.delete_snapshot(SnapshotId=snapshot)
 
 
+def test_a_session_without_paths_lets_its_worker_be_asked(stack: Stack, saved: Saved) -> None:
+    """Its file systems, a directory, an archive; what is not there; until it is stopped, and then nothing is left."""
+    resource = {"account": HOME, "region": REGION, "id": saved.point}
+    session = stack.start({"operation": "ec2-restore-files", "resources": [resource]})
+    stack.wait_for_status(session, {"running"})
+
+    systems = json.loads(stack.daywork("session", "browse", session, "-o", "json"))["fileSystems"]
+    listed = json.loads(stack.daywork("session", "browse", session, "/etc", "-o", "json"))["files"]
+    taken = json.loads(stack.daywork("session", "extract", session, "/etc", "/hard", "-o", "json"))
+    nowhere = stack.run("session", "browse", session, "/nowhere")
+
+    assert [one["kind"] for one in systems] == ["fat32", "xfs", "ntfs", "ext4"]
+    assert [one["path"] for one in listed] == ["/etc/hostname", "/etc/shadow"]
+    bucket, key = str(taken["output"]).removeprefix("s3://").split("/", 1)
+    archive = stack.eye.client(HOME, "s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    known = tree_of(saved.tree)
+    same(unpacked(archive), {path: known[path] for path in (b"/etc/hostname", b"/etc/shadow")})
+    assert nowhere.returncode == 7
+    assert "/nowhere" in nowhere.stderr
+    stack.daywork("session", "stop", session)
+    record = stack.wait(session)
+    assert (record["status"], record["receipt"]["remaining"]) == ("stopped", [])
+    assert stack.run("session", "browse", session).returncode == 8
+
+
 def test_a_session_fails_alone_when_nothing_is_there(stack: Stack, saved: Saved) -> None:
     """The reason names the path, the remedy says where one can look; nothing is left."""
     record = restore(stack, saved, "/no/such/file")
