@@ -178,6 +178,24 @@ def test_blocks_of_another_account_are_backed_up_and_restored_with_documented_ri
     assert site.progress[-1][0] == site.progress[-1][1]
 
 
+def test_volumes_under_a_customers_own_key_are_backed_up_and_restored(site: Site) -> None:
+    """The data role uses the key through EBS; the repository has keys of its own."""
+    key = site.cloud.admin("kms", site.production).create_key()["KeyMetadata"]["Arn"]
+    first_blocks = blocks(0, 9)
+    encrypted = {"Encrypted": True, "KmsKeyArn": key, "Tags": TAGS}
+    first = make_snapshot(site.ebs, first_blocks, size=2, **encrypted)
+    second = make_snapshot(site.ebs, {9: kind_of_block("noise", 9)}, size=2, ParentSnapshotId=first, Tags=TAGS)
+
+    full = site.backup(first)
+    incremental = site.backup(second, parent=full.detail["restorePoint"], previous=first)
+
+    assert incremental.detail["blocksRead"] == 1
+    assert site.restore(full.detail["restorePoint"]) == first_blocks
+    assert site.restore(incremental.detail["restorePoint"]) == first_blocks | {9: kind_of_block("noise", 9)}
+    asked = {call["principal"] for call in site.cloud.calls("ebs:GetSnapshotBlock", site.production)}
+    assert f"arn:aws:sts::{site.production}:assumed-role/data/i-0worker" in asked
+
+
 def test_a_repository_in_another_account_is_reached_through_its_role(site: Site) -> None:
     """The repository role holds what a writer needs and trusts the workers; the worker's own role holds none of it."""
     snapshot = make_snapshot(site.ebs, blocks(0, 9), size=2, Tags=TAGS)
