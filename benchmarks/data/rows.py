@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.data import backup, listing, restore
+from benchmarks.data import backup, check, listing, restore
 from benchmarks.data.row import Row
 
-ROWS: tuple[Row, ...] = (backup.FULL, backup.INCREMENTAL, restore.ROW, listing.ROW, backup.HUGE)
+ROWS: tuple[Row, ...] = (backup.FULL, check.ROW, backup.INCREMENTAL, restore.ROW, listing.ROW, backup.HUGE)
 
 
 def chosen(names: list[str]) -> list[Row]:
