@@ -238,6 +238,7 @@ _AVAILABLE = frozenset(
         "ec2-restore-instance",
         "ec2-restore-volume",
         "ec2-retention",
+        "efs-index",
     }
 )
 

@@ -18,6 +18,8 @@ trap 'exit 1' HUP INT TERM
 url='@AGENT_URL@'
 sha256='@AGENT_SHA256@'
 user=daywork-agent
+# Mounting a file system and reading all of it is root's. Such a worker keeps these two of root's powers and no other.
+mounts='@AGENT_MOUNTS@'
 
 python=
 for name in /opt/daywork/bin/python3 python3.14 python3.13 python3.12 python3.11 python3; do
@@ -64,7 +66,13 @@ until fetch; do
 done
 
 run=
-if [ "$(id -u)" -eq 0 ]; then
+if [ "$(id -u)" -eq 0 ] && [ "$mounts" = yes ]; then
+    if command -v setpriv >/dev/null 2>&1; then
+        run="setpriv --bounding-set=-all,+sys_admin,+dac_read_search --inh-caps=-all --no-new-privs --"
+    else
+        say "cannot give up what root may do, running as root"
+    fi
+elif [ "$(id -u)" -eq 0 ]; then
     id "$user" >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin "$user" || true
     if id "$user" >/dev/null 2>&1 && command -v setpriv >/dev/null 2>&1; then
         chown -R "$user" "$place"

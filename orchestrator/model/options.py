@@ -17,6 +17,9 @@ InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z
 DatabaseId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,62}$")]
 DatabaseName = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]+$")]
 ProfileName = Annotated[str, StringConstraints(pattern=r"^[\w+=,.@-]{1,128}$")]
+RecoveryPointArn = Annotated[
+    str, StringConstraints(max_length=512, pattern=r"^arn:aws[a-z-]*:backup:[a-z0-9-]+:\d{12}:\S+$")
+]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^/[^\x00]*$")]
 
 
@@ -150,10 +153,15 @@ class ArchiveOptions(Strict):
 
 
 class IndexOptions(Strict):
-    """Options of `efs-index`: the directory to begin at, and directories that are left out."""
+    r"""Options of `efs-index`: the directory to begin at, and directories that are left out.
+
+    A byte of a name that is no UTF-8 is written `\xNN`, a backslash `\\`. `recovery_point` is the AWS Backup recovery
+    point that the index describes.
+    """
 
     path: Path = "/"
     exclude_paths: tuple[Path, ...] = ()
+    recovery_point: RecoveryPointArn | None = None
 
 
 class DatabaseBackupOptions(Strict):

@@ -47,11 +47,13 @@ def plan_index(
         operation=operation,
         worker=staffing.worker,
         repository_role=staffing.repository_role,
+        # Indexes are no backups: of one file system both may be written at once.
+        chain=f"index:{operation.account}/{operation.region}/{resource_id}",
         size_bytes=file_system.size_bytes,
         details={
             "fileSystem": resource_id,
             "mountTargets": [_described(one) for one in beside],
-            **options.model_dump(mode="json", by_alias=True),
+            **options.model_dump(mode="json", by_alias=True, exclude_none=True),
         },
     )
 

@@ -133,6 +133,33 @@ def files_role(*, install: str, own: str, control_bucket: str, report_queue_arn:
     )
 
 
+def index_role(*, install: str, worker_role_arn: str, own: str, is_alone: bool = False) -> Document:
+    """Policy of a role that indexes EFS file systems. `is_alone`: the role has no other document, and deploys by this.
+
+    The file systems' content is the workers' to read: by the network, through a mount target.
+    """
+    seeing = allow(
+        "SeeFileSystems",
+        [
+            "elasticfilesystem:DescribeFileSystems",
+            "elasticfilesystem:DescribeMountTargets",
+            "elasticfilesystem:DescribeMountTargetSecurityGroups",
+        ],
+        ["arn:aws:elasticfilesystem:*:*:file-system/*"],
+    )
+    if not is_alone:
+        return checked(document(seeing))
+    return checked(
+        document(
+            seeing,
+            *looking(),
+            finding(worker_role_arn),
+            *_launching(install, [worker_role_arn]),
+            prove(own, worker_role_arn),
+        )
+    )
+
+
 def _dropping(install: str) -> Document:
     ours = {"StringEquals": {f"aws:ResourceTag/{tags.INSTALL}": install}}
     return allow("DropOwnSnapshots", ["ec2:DeleteSnapshot"], [SNAPSHOTS], ours)

@@ -215,11 +215,12 @@ _ROWS = (
     ),
     Purpose(
         name="backup-efs",
-        title="indexing of EFS file systems: what planning reads",
+        title="indexing of EFS file systems",
         general="backup",
         key="backupEfs",
         trust=_operation_trust,
-        policy=lambda facts: reading.file_systems(
+        policy=lambda facts: policies.index_role(
+            install=facts.install,
             worker_role_arn=facts.role("worker"),
             own=facts.role("backupEfs"),
             is_alone=facts.role("backupEfs") != facts.role("backup"),

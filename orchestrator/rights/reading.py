@@ -10,31 +10,12 @@ from orchestrator import policies
 from orchestrator.statements import Document, allow, checked, document, prove
 
 _DATABASES = "arn:aws:rds:*:*:db:*"
-_FILE_SYSTEMS = "arn:aws:elasticfilesystem:*:*:file-system/*"
 
 
 def databases(sid: str, *, worker_role_arn: str, own: str, is_alone: bool = False) -> Document:
     """Policy of a role that backs up or restores RDS databases. `is_alone`: the role has no other document."""
     return _role(
         allow(sid, ["rds:DescribeDBInstances"], [_DATABASES]),
-        worker_role_arn=worker_role_arn,
-        own=own,
-        is_alone=is_alone,
-    )
-
-
-def file_systems(*, worker_role_arn: str, own: str, is_alone: bool = False) -> Document:
-    """Policy of a role that indexes EFS file systems. `is_alone`: the role has no other document."""
-    return _role(
-        allow(
-            "SeeFileSystems",
-            [
-                "elasticfilesystem:DescribeFileSystems",
-                "elasticfilesystem:DescribeMountTargets",
-                "elasticfilesystem:DescribeMountTargetSecurityGroups",
-            ],
-            [_FILE_SYSTEMS],
-        ),
         worker_role_arn=worker_role_arn,
         own=own,
         is_alone=is_alone,

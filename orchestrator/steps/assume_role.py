@@ -103,6 +103,8 @@ def _chain(services: Services, view: View) -> Park | Skipped | None:
         if (waiting := _gives_way(tx, services, view)) is not None:
             return waiting
         holder = (leases.holder(tx, _chain_lease(chain)) or "").split("/")[0]
+        if JOBS[view.session.operation].leaves_taken_chains:
+            return Skipped(f"session {holder} is at the same work for {view.resource.resource_id}")
         return Park(
             chain_wait(chain),
             tx.now + min(max((tx.now - (view.held.begun_at or tx.now)) / 4, _SOONEST), _RAREST),

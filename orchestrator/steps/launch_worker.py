@@ -149,7 +149,7 @@ def _spec(services: Services, view: View) -> launches.LaunchSpec:
         security_groups=plan.configuration.security_groups,
         public_address=plan.configuration.public_address,
         profile=profile,
-        user_data=user_data(boot, start=install.agent_start),
+        user_data=user_data(boot, start=_start(install.agent_start, view)),
         tags={
             **view.shared.tags,
             **placement.expanded(plan.tags, install=install.id, session=view.session.id, policy=view.session.policy),
@@ -157,3 +157,8 @@ def _spec(services: Services, view: View) -> launches.LaunchSpec:
             **tags.session_tags(install.id, view.session.id),
         },
     )
+
+
+def _start(text: str, view: View) -> str:
+    """Return the start script of a session's workers: whether they need what root alone can do."""
+    return text.replace("@AGENT_MOUNTS@", "yes" if JOBS[view.session.operation].mounts else "no")

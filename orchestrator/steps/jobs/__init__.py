@@ -12,6 +12,7 @@ from orchestrator.steps.jobs import (
     ec2_restore_instance,
     ec2_restore_volume,
     ec2_retention,
+    efs_index,
 )
 from orchestrator.steps.jobs.kind import Job
 
@@ -25,5 +26,6 @@ JOBS: MappingProxyType[str, Job] = MappingProxyType(
         "ec2-restore-volume": ec2_restore_volume.JOB,
         "ec2-restore-instance": ec2_restore_instance.JOB,
         "ec2-retention": ec2_retention.JOB,
+        "efs-index": efs_index.JOB,
     }
 )

@@ -46,6 +46,8 @@ class Job:
     - `order`: returns the job's message; asking again returns the same one.
     - `finish`: does, after a result that is no failure, what only the control plane may do. May park.
     - `rights`: what the temporary role of its sessions may do.
+    - `mounts`: its worker mounts a file system and reads all of it, which root alone can.
+    - `leaves_taken_chains`: does nothing for a resource whose chain another session holds, instead of waiting for it.
     """
 
     name: JobName
@@ -53,6 +55,8 @@ class Job:
     order: Callable[[Services, View], Message]
     finish: Callable[[Services, View, JobResult], Outcome]
     rights: Rights = Rights()
+    mounts: bool = False
+    leaves_taken_chains: bool = False
 
 
 def repository_ref(services: Services, view: View) -> RepositoryRef:

@@ -16,6 +16,7 @@ from agent.protocol import (
     BackupJob,
     Boot,
     HealthCheckJob,
+    IndexJob,
     JobResult,
     Order,
     Progress,
@@ -163,10 +164,12 @@ class Agents:
         assert life.order is not None
         job = JOB_MESSAGES[life.order.job_name].from_dict(life.order.job)
         detail: dict[str, Any] = {}
-        if not isinstance(job, RetentionJob):
+        if not isinstance(job, RetentionJob | IndexJob):
             detail["restorePoint"] = job.restore_point
         if isinstance(job, RetentionJob):
             detail |= {"due": len(job.due), "deleted": len(job.due), "points": list(job.due), "bytesFreed": 0}
+        elif isinstance(job, IndexJob):
+            detail |= {"index": job.index, "files": 3, "directories": 1, "sizeBytes": 1000, "unreadable": 0}
         elif isinstance(job, HealthCheckJob):
             detail |= {"isDamaged": False, "isComplete": job.sample >= 100, "bytesVerified": 1000}
         elif isinstance(job, BackupJob):

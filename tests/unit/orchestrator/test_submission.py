@@ -29,7 +29,7 @@ def count(stage: Stage) -> int:
         ("999999999999/eu-west-1/i-1", {}, "resources[0].account"),
         (f"{A}/us-east-1/i-1", {}, "resources[0].region"),
         (RESOURCE, {"operation": "ec2-bakcup"}, "operation"),
-        (RESOURCE, {"operation": "efs-index"}, "operation"),
+        (RESOURCE, {"operation": "rds-backup"}, "operation"),
         (RESOURCE, {"repository": "other"}, "repository"),
         (RESOURCE, {"options": {"full": "maybe"}}, "options.full"),
         (RESOURCE, {"options": {"speed": 1}}, "options.speed"),

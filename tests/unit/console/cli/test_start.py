@@ -92,7 +92,7 @@ def test_an_id_beside_a_file_makes_another_session_of_it(desk: Desk, tmp_path: P
 BAD: list[tuple[str, Any, int, list[str]]] = [
     ("unknown operation", {**GOOD, "operation": "ec2-bakcup"}, 8, ["operation", "ec2-bakcup", "ec2-backup"]),
     ("mode outside its row", {**GOOD, "mode": "sideways"}, 2, ["mode", "sideways"]),
-    ("not this version's", {**GOOD, "operation": "efs-index"}, 8, ["operation", "efs-index"]),
+    ("not this version's", {**GOOD, "operation": "rds-backup"}, 8, ["operation", "rds-backup"]),
     (
         "unregistered account",
         {**GOOD, "resources": [{"account": "999999999999", "region": REGION, "id": "i-0a"}]},

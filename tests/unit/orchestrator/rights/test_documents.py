@@ -26,6 +26,20 @@ def test_rds_adds_to_the_backup_role_unless_it_has_one_of_its_own() -> None:
     assert sids == ["SeeDatabases", "See", "SeeNames", "SeeQuota", "FindWorkerRole", "Prove"]
 
 
+def test_a_role_of_its_own_that_indexes_deploys_as_well() -> None:
+    """Beside the backup role it adds what it looks at; alone it launches, and passes on the worker role alone."""
+    added = documents(PURPOSES["backup-efs"], facts())
+    own = documents(PURPOSES["backup-efs"], facts(roles={"backupEfs": role_arn(PRODUCTION, "FileSystems")}))
+
+    assert (added.name, added.is_addition) == ("DayworkBackup", True)
+    assert [one["Sid"] for one in added.policies["daywork-efs"]["Statement"]] == ["SeeFileSystems"]
+    assert (own.name, own.is_addition) == ("FileSystems", False)
+    (passing,) = [one for one in own.policies["daywork-efs"]["Statement"] if one["Sid"] == "Pass"]
+    assert passing["Resource"] == [role_arn(PRODUCTION, "DayworkWorker")]
+    sids = {one["Sid"] for one in own.policies["daywork-efs"]["Statement"]}
+    assert sids >= {"SeeFileSystems", "LaunchWorkers", "Terminate", "FindWorkerRole", "Prove"}
+
+
 def test_every_document_names_purpose_and_version() -> None:
     """So that a role can be told from its predecessor."""
     for row in PURPOSES.values():
