@@ -14,6 +14,7 @@ Terms, from the bytes up:
 - **Head**: one restore point: what it is of, and for each volume where its map segments are. Segments of unchanged
   ranges are those of an earlier point: every point is whole by itself, and any may be deleted before any other.
 - **Data key**: 32 random bytes under which everything is encrypted, itself wrapped by KMS.
+- **Garbage**: objects that no head leads to. **Mark**: a list of garbage that is going to be deleted.
 - **Sealed**: compressed msgpack, encrypted under a key of its own, bound to the key of the object in which it stands.
 
 # Objects
@@ -30,12 +31,14 @@ Keys are relative to the prefix; ids are lower-case hex. A time id is 12 digits 
 | `rp/<account>/<region>/<resource>/<point>` | sealed head | once, if absent, last |
 | `lease/<account>/<region>/<resource>/<fence>` | sealed: owner, token, until | if absent, then by its owner |
 | `idx/...`, `catalogue/...` | sealed: indexes of file systems (`agent.index`) | once, if absent |
-| `gc/<time id>` | sealed: `packs` that are marked for deletion | by retention |
-| `forward/<time id>` | sealed: where blobs of repacked packs are now | by retention, once, if absent |
+| `owner.json` | JSON: `install`, the one that writes here | once, if absent |
+| `damage/<account>/<region>/<resource>/<point>` | sealed: what is wrong with a point | by checks, and backups that mend |
+| `gc/<time id>` | sealed: `packs`, `objects` that are marked for deletion, `at`, `writers` | by retention |
+| `forward/<time id>` | sealed: where blobs are now that have moved | by retention and backups, once, if absent |
 
-Nothing but leases and marks is ever written a second time. Every put carries a CRC64-NVME that S3 verifies, as buckets
-with Object Lock demand. An unknown `format` or feature in `repo.json` means: do not touch. Fields that a reader does
-not know, in sealed documents, are ignored.
+Nothing but leases, marks and damage is ever written a second time. Every put carries a CRC64-NVME that S3 verifies, as
+buckets with Object Lock demand. An unknown `format` or feature in `repo.json` means: do not touch. Fields that a reader
+does not know, in sealed documents, are ignored.
 
 # Keys
 
@@ -79,20 +82,24 @@ one chain cannot both pass 1; one that was overtaken while it slept does not pas
 
 # Deleting
 
-A point is deleted by deleting its head, under the chain's lease. Packs go in two phases. A mark names packs that no
-head needs; from then on no writer uses them again. The mark is carried out when it is older than the grace time (24
-hours, more than a writer lives), every writer that was at work when it was written has ended, and still no head needs
-the packs. All of this reads maps and index, never a pack. Packs with few live slots are repacked outside of archive
-storage classes and Object Lock: live blobs are stored anew in new packs, a forwarding object says where, and the old
-pack is marked. Maps and heads never change. Who meets a pack that is gone asks the forwarding objects, as often as it
-takes. A forwarding object is `rows` and, for `old` and `new` places, `packs` (ids), `ranks` (u4 column: which of them)
-and `slots` (u2 column).
+A point is deleted by deleting its head, under the chain's lease. Everything else goes in two phases. A mark names
+packs, maps and forwarding objects that no head needs; from then on no writer uses these packs again. It is written
+twice: then `writers` says who was at work (chain, fencing number, owner). A mark is carried out when it is older than
+the grace time (24 hours), each of these writers has given its lease back, was overtaken or has been silent for a day,
+and for what still no head needs. The order is: index rows, packs, maps and forwarding objects, the mark. Packs with
+less than half of their bytes live are repacked outside of archives and Object Lock: live blobs are stored anew in new
+packs, a forwarding object says where, and the old pack is marked. All of this reads maps and index, and of packs only
+what is repacked. One collector at a time, by the lease of the chain `repository/collector/collector`, whose `note` says
+when the last one ended. While a head or map cannot be read nothing is collected.
 
-# Archives
+# Damage
 
-An archive is a repository of this format (`agent.repository.archive`) with packs of up to 512 MiB and 16384 slots in an
-archive storage class, each of one volume of one point (so says its id), and index objects of one pack each, called
-`<point>.<pack id>`. Its heads are of kind `archived`. Nothing in it is shared, marked, forwarded or leased.
+A health check writes a record of the blocks of a point that cannot be read back (volume, index, pack, slot, id) and of
+bad objects. Writers do not use such places. A backup of a chain with a record that no full reading has followed yet
+reads everything; whoever stores or finds a block whose id is in a record writes where it is into a forwarding object.
+Who meets a pack that is gone, or a blob that does not open, asks the forwarding objects, as often as it takes. A
+forwarding object is `rows` and, for `old` and `new` places, `packs` (ids), `ranks` (u4 column: which of them) and
+`slots` (u2 column); its name comes after all that are there.
 
 # What an attacker with write access to the bucket can do
 
@@ -100,5 +107,6 @@ Delete objects, or put old ones back in their own place: Object Lock is the answ
 whatever they change, move or swap does not open.
 
 Reading order: `layout`, `objects`, `seal`, `keys` (objects and secrecy); `pack`, `index`, `maps`, `head` (formats);
-`repository`; `lease`, `known`, `dedupe`, `writer`, `mapping` (writing); `reader`; `archive`.
+`repository`; `lease`, `known`, `dedupe`, `writer`, `mapping` (writing); `reader`, `forward`; `expire`, `marks`, `live`,
+`scan`, `collect`, `repack` (deleting); `verify`, `surroundings`, `damage`, `mending`, `owner`; `archive`.
 """
