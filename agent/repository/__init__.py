@@ -32,7 +32,7 @@ Keys are relative to the prefix; ids are lower-case hex. A time id is 12 digits 
 | `lease/<account>/<region>/<resource>/<fence>` | sealed: owner, token, until | if absent, then by its owner |
 | `idx/...`, `catalogue/...` | sealed: indexes of file systems (`agent.index`) | once, if absent |
 | `owner.json` | JSON: `install`, the one that writes here | once, if absent |
-| `damage/<account>/<region>/<resource>/<point>` | sealed: what is wrong with a point | by checks, and backups that mend |
+| `damage/<account>/<region>/<resource>/<point>` | sealed: what is wrong with a point | by checks and backups |
 | `gc/<time id>` | sealed: `packs`, `objects` that are marked for deletion, `at`, `writers` | by retention |
 | `forward/<time id>` | sealed: where blobs are now that have moved | by retention and backups, once, if absent |
 
