@@ -63,7 +63,7 @@ class Fleet:
     """Keeps agents and instances in step (an `InstanceObserver`). Thread-safe.
 
     `address` returns the cloud's own address, `shut_down` is told of instances whose agent has exited, and `program`
-    is the `module:function` that agents run.
+    is the `module:function` that agents run. Agents are told of `file_systems`, the directory that holds those of EFS.
     """
 
     def __init__(
@@ -73,12 +73,14 @@ class Fleet:
         address: Callable[[], str],
         shut_down: Callable[[InstanceRef], None],
         program: str = PROGRAM,
+        file_systems: Path | None = None,
     ) -> None:
         self.consoles = Consoles(directory)
         self._log_file = directory / "fleet.log"
         self._address = address
         self._shut_down = shut_down
         self._program = program
+        self._mounted = {} if file_systems is None else {"DAYWORK_FILE_SYSTEMS": str(file_systems)}
         self._lock = threading.RLock()
         self._agents: dict[str, Agent] = {}
         self._waiting: deque[str] = deque()
@@ -179,6 +181,7 @@ class Fleet:
         url = self._address()
         return {
             **_passed_on(os.environ),
+            **self._mounted,
             "AWS_ENDPOINT_URL": url,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"{url}{metadata.PREFIX}{ref.account}/{ref.region}/{ref.id}/",
         }

@@ -15,6 +15,7 @@ from localcloud.calllog import CallLog
 from localcloud.control import Control
 from localcloud.documents import Documents
 from localcloud.faults import Faults
+from localcloud.file_systems import FileSystems
 from localcloud.fleet import PROGRAM, Fleet
 from localcloud.http import Server
 from localcloud.identity import Identities
@@ -57,6 +58,8 @@ class Cloud:
         )
         self.blocks = Blocks(directory / "blocks", settings)
         self.control.add_page("volumes", self.blocks.pages.serve)
+        self.file_systems = FileSystems(directory / "file-systems")
+        self.control.add_page("file-systems", self.file_systems.page)
         self.quotas = Quotas(self.throttle)
         self.control.add_page("quotas", self.quotas.serve)
         self.lifecycle.observe(self.metadata)
@@ -98,6 +101,7 @@ class Cloud:
                 Instances(self.settings, self.lifecycle),
                 self.blocks,
                 Retrievals(self.settings),
+                self.file_systems,
                 *self._plugins,
             ],
         )
@@ -123,7 +127,11 @@ class CloudServer:
         self.fleet: Fleet | None = None
         if agents is not None:
             self.fleet = Fleet(
-                Path(directory), address=lambda: self.url, shut_down=self.cloud.lifecycle.shut_down, program=agents
+                Path(directory),
+                address=lambda: self.url,
+                shut_down=self.cloud.lifecycle.shut_down,
+                program=agents,
+                file_systems=self.cloud.file_systems.directory,
             )
             self.cloud.observe(self.fleet)
             self.cloud.add_plugin(self.fleet.consoles)

@@ -44,6 +44,14 @@ def ec2_regions() -> Iterator[tuple[str, str, Any]]:
             yield account, region, backend
 
 
+def has_file_system(account: str, region: str, file_system: str) -> bool:
+    """Whether an account has an EFS file system in a Region."""
+    from moto.efs.models import efs_backends
+
+    known = efs_backends[account]
+    return region in known and file_system in known[region].file_systems_by_id
+
+
 def instance(account: str, region: str, instance_id: str) -> Any | None:
     """Return moto's instance, or None."""
     return ec2(account, region).get_instance_by_id(instance_id)

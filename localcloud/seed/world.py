@@ -20,6 +20,7 @@ from localcloud.seed.accounts import (
     repository_role,
 )
 from localcloud.seed.address import CloudAddress
+from localcloud.seed.files import SharedFiles, ensure_file_system
 from localcloud.seed.foundation import allow_control_plane, allow_workers, ensure_bucket
 from localcloud.seed.machines import Machine, Made, finish_machine, launch_machine, machines
 from localcloud.seed.names import HOME_ACCOUNT, MOST_ACCOUNTS, REGION, Place, production_accounts
@@ -27,10 +28,11 @@ from localcloud.seed.names import HOME_ACCOUNT, MOST_ACCOUNTS, REGION, Place, pr
 
 @dataclass(frozen=True)
 class Seeded:
-    """What is there now: the registry document (CONTRACT section 7) and the instances to back up."""
+    """What is there now: the registry document (CONTRACT section 7), instances to back up, file systems to index."""
 
     registry: dict[str, Any]
     instances: tuple[Made, ...]
+    file_systems: tuple[SharedFiles, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values, without any secret."""
@@ -46,6 +48,7 @@ class Seeded:
                 }
                 for one in self.instances
             ],
+            "fileSystems": [vars(one) for one in self.file_systems],
         }
 
 
@@ -62,6 +65,8 @@ def seed(
     region: str = REGION,
 ) -> Seeded:
     """Fill a cloud that has its `foundation`: `accounts` production accounts with `instances` instances each.
+
+    The first of them has an EFS file system as well.
 
     What is there already stays as it is, so more may be asked for later. External ids are written to files below
     `external_ids`, one an account, that only their owner can read. `number` seeds the content of the volumes,
@@ -84,6 +89,7 @@ def seed(
     home_roles = ensure_roles(cloud, shared, home_account, None)
     documents = [_account(home_account, "backup", home_roles, home_network, region) | {"backupAccount": True}]
     launched: list[tuple[str, Machine, str]] = []
+    shared_files: list[SharedFiles] = []
     for position, (account, name) in enumerate(chosen, start=1):
         secret = external_ids / account
         roles = ensure_roles(cloud, shared, account, _external_id(secret))
@@ -91,6 +97,8 @@ def seed(
         documents.append(
             _account(account, name, roles, network, region) | {"externalId": {"file": str(secret.resolve())}}
         )
+        if position == 1:
+            shared_files.append(ensure_file_system(cloud, account, region, network, f"{name}-files", number=number))
         launched += [
             (account, machine, launch_machine(cloud, account, region, network, machine, size_gib))
             for machine in machines(name, instances)
@@ -104,7 +112,7 @@ def seed(
         for account, machine, instance in launched
     ]
     registry = {"accounts": documents, "repositories": [repository]}
-    return Seeded(registry, tuple(made))
+    return Seeded(registry, tuple(made), tuple(shared_files))
 
 
 def _account(account: str, name: str, roles: Mapping[str, str], network: Network, region: str) -> dict[str, Any]:

@@ -121,6 +121,29 @@ def test_volumes_hold_the_bytes_of_their_seed(cloud: LocalCloud, seeded: dict[st
     assert blocks["/dev/xvdg"] == 2
 
 
+def test_a_file_system_can_be_mounted_by_workers_and_holds_files(cloud: LocalCloud, seeded: dict[str, Any]) -> None:
+    """A mount target in each zone, open to the group of workers alone; behind them a tree of files."""
+    (made,) = seeded["fileSystems"]
+    efs, ec2 = cloud.admin("efs", FIRST), cloud.admin("ec2", FIRST)
+    (workers,) = seeded["registry"]["accounts"][1]["workerConfigurations"]
+
+    targets = efs.describe_mount_targets(FileSystemId=made["id"])["MountTargets"]
+    groups = {
+        group
+        for one in targets
+        for group in efs.describe_mount_target_security_groups(MountTargetId=one["MountTargetId"])["SecurityGroups"]
+    }
+
+    assert {one["SubnetId"] for one in targets} == set(workers["subnets"])
+    (door,) = ec2.describe_security_groups(GroupIds=sorted(groups))["SecurityGroups"]
+    (rule,) = door["IpPermissions"]
+    assert (rule["FromPort"], rule["ToPort"]) == (2049, 2049)
+    assert [one["GroupId"] for one in rule["UserIdGroupPairs"]] == workers["securityGroups"]
+    root = cloud.server.cloud.file_systems.directory / made["id"]
+    assert (root / "srv" / "data" / "orders.csv").stat().st_size == 3 * 2**20
+    assert (root / "srv" / "data" / "latest.csv").is_symlink()
+
+
 def test_the_buckets_are_closed_to_strangers(cloud: LocalCloud, seeded: dict[str, Any]) -> None:
     """An account that nobody registered reaches neither the control bucket nor the repository."""
     stranger = cloud.admin("s3", cloud.account())
