@@ -112,7 +112,7 @@ def test_profile_bucket_queue_and_key_are_looked_at(desk: Desk, world: World) ->
     assert code == 8
     found = {(one["subject"], one["state"]) for one in wrong}
     assert found == {("worker", "missing"), ("bucket", "missing"), ("queue", "missing"), ("key", "missing")}
-    assert {one["add"]["Sid"] for one in wrong if one["subject"] == "bucket"} == {"OwnOrder", "OwnResult"}
+    assert {one["add"]["Sid"] for one in wrong if one["subject"] == "bucket"} == {"OwnOrder", "OwnResult", "OwnFiles"}
     assert all(one["remedy"] for one in wrong)
 
 
