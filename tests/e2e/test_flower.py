@@ -38,6 +38,7 @@ def test_waiting_failed_and_done_can_be_told_at_a_glance(stack: Stack) -> None:
     request = {
         "operation": "ec2-backup",
         "mode": "production",
+        "options": {"full": True},
         "resources": [
             {"account": bad, "region": REGION, "id": bad_ids[0]},
             {"account": bad, "region": REGION, "id": missing},

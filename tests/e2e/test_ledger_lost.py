@@ -66,7 +66,7 @@ def test_a_lost_ledger_loses_no_backup_and_removes_nothing_by_itself(stack: Stac
     point = made["resources"][0]["result"]["restorePoint"]
     until(lambda: sweep(stack, "--dry-run")["distrust"] is None)
     with stack.fault(operation="ebs:GetSnapshotBlock", kind="latency", seconds=1):
-        session = stack.start(backup(stack))
+        session = stack.start({**backup(stack), "options": {"full": True}})
         stack.wait_for_status(session, {"running"})
         there = stack.left()
         assert {one.kind for one in there} == {"worker", "temporary role", "instance profile", "snapshot", "order"}

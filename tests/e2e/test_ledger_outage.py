@@ -31,7 +31,8 @@ def begin(stack: Stack, mode: str) -> str:
     resources = [
         {"account": account, "region": REGION, "id": one} for account, ids in stack.instances().items() for one in ids
     ]
-    session = stack.start({"operation": "ec2-backup", "mode": mode, "resources": resources})
+    request = {"operation": "ec2-backup", "mode": mode, "resources": resources, "options": {"full": True}}
+    session = stack.start(request)
     stack.wait_for_status(session, {"running"})
     return session
 

@@ -137,10 +137,12 @@ class Tableau:
         return None
 
     def _hold_later(self, url: str, one: Standing, early: str | None) -> None:
-        """Hold what happens to the session's snapshot, then let its launch go on."""
+        """Hold what is done with the session's snapshot, or that its order is removed; then let its launch go on."""
         wait_for(lambda: self.snapshot(one) is not None, seconds=_PATIENCE)
-        operation = "ebs:*" if one.step == "running" else "ec2:DeleteSnapshot"
-        _hold(url, operation, about=str(self.snapshot(one)))
+        if one.step == "running":
+            _hold(url, "ebs:*", about=str(self.snapshot(one)))
+        else:
+            _hold(url, "s3:DeleteObject", about=f"orders/{one.session}/*")
         wait_for(lambda: any(rule["id"] == early and rule["waiting"] for rule in _rules(url)), seconds=_PATIENCE)
         _ask(f"{url}/{early}", "DELETE")
 
