@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agent.aws import Access
 from agent.files.errors import FilesError
 from agent.files.images import volumes_of_point
 from agent.files.opening import Found, open_all
@@ -16,9 +14,9 @@ from agent.repository.errors import Missing, RepositoryError
 from agent.repository.kms import Kms
 from agent.repository.layout import Chain
 from agent.repository.s3 import open_s3
+from console.opener import opener_access
 from orchestrator.aws.credentials import Identities
-from orchestrator.aws.errors import translated
-from orchestrator.errors import Permanent, Refused
+from orchestrator.errors import Permanent
 from orchestrator.ledger.points import RestorePoint
 from orchestrator.model.account import Repository
 
@@ -31,20 +29,11 @@ def open_image(
     Raises `Refused` when there is no such role, `CloudError` when it or the repository cannot be used, `FilesError`
     for a volume that is not in the point, `RepositoryError` for one that cannot be read.
     """
-    if repository.opener is None:
-        raise Refused(
-            f"repository {repository.name} has no role that opens restore points",
-            field="repositories.opener",
-            remedy="Make it (daywork role document --purpose repository-opener) and add it to the registry, or take "
-            "files out by a session: daywork session start --operation ec2-restore-files",
-        )
-    with translated(f"take the opener role of repository {repository.name}"):
-        access = Access(
-            session=identities.session(repository.opener),
-            region=repository.region,
-            endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None,
-        )
-        access.keys()
+    access = opener_access(
+        identities,
+        repository,
+        "or take files out by a session: daywork session start --operation ec2-restore-files",
+    )
     try:
         kms = Kms(access, repository.key.kms)
         opened = format_1.open_repository(open_s3(repository.url, access), kms)

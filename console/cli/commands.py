@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, Row] = MappingProxyType(
         "policy": Row(_SESSIONS, "Let sessions start by themselves.", "console.cli.policy:app"),
         "plan": Row(_SESSIONS, "Show what a session would do, without starting it.", "console.cli.plan:plan"),
         "restore-point": Row(_SESSIONS, "Look at what can be restored.", "console.cli.restore_point:app"),
+        "index": Row(_SESSIONS, "Search what file systems held.", "console.cli.index:app"),
         "unprotected": Row(_SESSIONS, "Find what nobody backs up.", "console.cli.unprotected:unprotected"),
         "worker": Row(_INSTALLATION, "Look at the workers that live now.", "console.cli.worker:app"),
         "account": Row(_INSTALLATION, "Register accounts, roles and repositories.", "console.cli.account:app"),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from console.cli.common import Output
-from console.cli.exits import Problem, usage
 from console.cli.file_listing import show_files, show_systems
 from console.cli.image import Point, Volumes, image
+from console.cli.measures import byte_size, nanoseconds
 from console.output import Format
-
-_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-_SECOND = 10**9
 
 
 def files(
@@ -44,10 +40,10 @@ def files(
 
     wanted = Wanted(
         pattern=None if search is None else parse(search),
-        at_least=_size("--larger", larger),
-        at_most=_size("--smaller", smaller),
-        since=_date("--newer", newer),
-        until=_date("--older", older),
+        at_least=byte_size("--larger", larger),
+        at_most=byte_size("--smaller", smaller),
+        since=nanoseconds("--newer", newer),
+        until=nanoseconds("--older", older),
     )
     is_search = wanted != Wanted()
     with image(point, volume) as found:
@@ -57,26 +53,3 @@ def files(
         listing = listed(found, parse(path or "/"), wanted if is_search else None, limit)
     rows = [row_document(one) for one in listing.rows]
     show_files(rows, listing.problems, output, is_complete=not listing.has_more)
-
-
-def _size(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    number, unit = (text[:-1], _UNITS[text[-1].lower()]) if text[-1:].lower() in _UNITS else (text, 1)
-    if not number.isdigit():
-        raise usage(Problem(field=field, value=text, reason="this is not a size", remedy="Write 4096, 64K, 10M or 1G"))
-    return int(number) * unit
-
-
-def _date(field: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise usage(
-            Problem(
-                field=field, value=text, reason="this is not a date", remedy="Write 2026-06-01 or 2026-06-01T08:00Z"
-            )
-        ) from None
-    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()) * _SECOND
