@@ -28,6 +28,8 @@ from agent.repository.scan import Scan, scan
 
 _DELETERS: Final = 16
 _NAME: Final = 40
+#: Packs that one collection marks; what is left over is the next one's.
+_MOST_GARBAGE: Final = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,7 @@ class _Collection:
         """Return the packs to delete now, new garbage, and those to delete that are still locked."""
         deleted, garbage, locked = [], {}, set()
         for entry in self.repository.objects.list(PACKS):
+            self.crew.check()
             name = entry.key.rpartition("/")[2]
             if len(name) != _NAME:
                 continue
@@ -136,7 +139,9 @@ class _Collection:
                 locked.add(pack_id)
             elif pack_id in going:
                 deleted.append(entry)
-            elif pack_id not in still and self._is_garbage(entry) and not self.found.live.is_live(pack_id):
+            elif pack_id in still or len(garbage) >= _MOST_GARBAGE:
+                continue
+            elif self._is_garbage(entry) and not self.found.live.is_live(pack_id):
                 garbage[pack_id] = entry
         return deleted, garbage, locked
 

@@ -56,6 +56,7 @@ def scan(repository: Repository, crew: Crew) -> Scan:
     crew.start(_READERS, work, name="scan").wait()
     known = {chain.path for chain in chains}
     for entry in repository.objects.list(MAPS):
+        crew.check()
         if chain_of(entry.key).path not in known:
             found.loose_maps[entry.key] = entry
     _forward(repository, found)
