@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from support import install as values
 from support.expectations import assert_nothing_left, record, statuses
-from support.install import HOME, A
+from support.install import HOME, A, B
 from support.stage import Stage
 
-from orchestrator.ledger import points
+from orchestrator.ledger import points, registry
 from orchestrator.ledger.points import RestorePoint
+from orchestrator.model.account import Registry
 
 
 @pytest.fixture
@@ -171,3 +172,25 @@ def test_a_backup_that_has_mended_points_makes_them_complete(stage: Stage) -> No
     stage.run(stage.submit(source))
 
     assert set(listed(stage, source).values()) == {"complete"}
+
+
+def test_a_repository_elsewhere_is_kept_by_its_keeper_alone(make_stage: Callable[..., Stage]) -> None:
+    """Every other worker reaches it by the role that deletes nothing; without a keeper retention is refused."""
+    document = values.document()
+    document["repositories"][0] |= {"account": B, "role": values.arn(B, "DayworkRepository")}
+    stage = make_stage(document=document)
+    source, _ = backed_up(stage, 2)
+
+    refused = retain(stage, source, last=1)
+    stage.run(refused)
+    (resource,) = record(stage, refused)["resources"]
+    assert "has no role that may delete" in resource["reason"]
+
+    document["repositories"][0] |= {"keeper": "DayworkRepositoryKeeper"}
+    with stage.ledger.write() as tx:
+        registry.apply(tx, Registry.model_validate(document))
+    session = retain(stage, source, last=1)
+    stage.run(session)
+    assert statuses(stage, session) == ["success"]
+    assert order_of(stage, "ec2-retention")["repository"]["roleArn"] == values.arn(B, "DayworkRepositoryKeeper")
+    assert order_of(stage, "ec2-backup")["repository"]["roleArn"] == values.arn(B, "DayworkRepository")
