@@ -34,7 +34,7 @@ _TABLES: Final = 128
 #: More than the footer of any pack, in bytes.
 _MOST_END: Final = 2 * 1024 * 1024
 #: Blocks that are fetched at a time: at first, and at most, when reading goes on in order.
-_FIRST: Final = 2
+_FIRST: Final = 4
 _MOST: Final = 32
 #: Lists of snapshot blocks that are kept (about 10,000 tokens each) and where they begin.
 _PAGES: Final = 16
