@@ -321,6 +321,20 @@ def test_workers_go_where_there_are_addresses(stage: Stage) -> None:
     assert statuses(stage, session) == ["success"] * 5
 
 
+def test_what_there_is_room_for_is_asked_once_a_minute_and_the_rate_once(make_stage: Callable[..., Stage]) -> None:
+    """Six resources one after the other, two minutes each."""
+    stage = limited(make_stage, 1)
+    session = submitted(stage, 6)
+    stage.agents.manners.work = timedelta(minutes=2)
+    begun = stage.clock.now()
+
+    stage.run(session)
+
+    minutes = (stage.clock.now() - begun) / timedelta(minutes=1)
+    assert 5 <= stage.world.script.count("free_addresses") <= minutes + 1
+    assert stage.world.script.count("launch_rate") == 1
+
+
 def test_a_launch_goes_on_when_nobody_may_see_what_there_is_room_for(stage: Stage) -> None:
     """EC2 decides then."""
     for call in ("room_for_vcpus", "free_addresses", "launch_rate"):
