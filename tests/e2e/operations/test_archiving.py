@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -73,7 +74,30 @@ def points(stack: Stack) -> dict[str, str]:
     return {one["id"]: one["kind"] for one in listed}
 
 
-def test_an_archived_point_is_restored_when_retention_has_deleted_its_original(stack: Stack, machine: Machine) -> None:
+def run_policy(stack: Stack, machine: Machine, directory: Path) -> dict[str, Any]:
+    """Run a policy that keeps one restore point; return the record of the retention that follows."""
+    resource = {"account": SOURCE, "region": REGION, "id": machine.instance}
+    policy = {
+        "name": "one-point",
+        "operation": "ec2-backup",
+        "resources": [resource],
+        "retention": {"keep": {"last": 1}},
+    }
+    path = directory / "policy.json"
+    path.write_text(json.dumps(policy))
+    stack.daywork("policy", "apply", "-f", str(path))
+    stack.daywork("policy", "run", "one-point", "--wait")
+    listed = json.loads(stack.daywork("session", "list", "--output", "json"))["sessions"]
+    (follower,) = [one["id"] for one in listed if one["source"] == "daywork.policy/one-point/then"]
+    record = stack.wait(follower)
+    stack.daywork("policy", "delete", "one-point")
+    assert (record["operation"], record["status"]) == ("ec2-retention", "success"), record
+    return record
+
+
+def test_an_archived_point_is_restored_when_retention_has_deleted_its_original(
+    stack: Stack, machine: Machine, tmp_path: Path
+) -> None:
     """Its worker is launched when what it reads is retrieved; a worker that died while archiving left nothing bad."""
     first = result(run(stack, "ec2-backup", SOURCE, machine.instance))["restorePoint"]
     ec2, s3 = stack.eye.client(HOME, "ec2"), stack.eye.client(HOME, "s3")
@@ -95,9 +119,8 @@ def test_an_archived_point_is_restored_when_retention_has_deleted_its_original(s
     with pytest.raises(ClientError, match="InvalidObjectState"):
         s3.get_object(Bucket=bucket, Key=packs[0]["Key"])
 
-    run(stack, "ec2-backup", SOURCE, machine.instance)
-    keep = {"keep": {"last": 1}}
-    assert result(run(stack, "ec2-retention", SOURCE, machine.instance, options=keep))["deleted"] == 1
+    kept = run_policy(stack, machine, tmp_path)
+    assert result(kept)["deleted"] == 1
     listed = points(stack)
     assert first not in listed
     assert listed[copy] == "archived"
