@@ -30,6 +30,8 @@ from orchestrator.model.work import SESSION, WorkKey
 
 #: Resources that are woken one after the other.
 WOKEN = 200
+#: Resources that have waited and gone on before anything is weighed: a pool child grows for a while, whatever it does.
+WARM = 2000
 #: How long everybody is watched while nothing happens.
 QUIET = 10.0
 _LOOK = 0.25
@@ -123,7 +125,7 @@ def parked(count: int, database: str) -> Held:
     with tempfile.TemporaryDirectory(prefix="daywork-bench-") as folder, ours(Path(folder), database) as made:
         client = redis.Redis.from_url(made.broker)
         scales = Scales(made.stage, client)
-        _wake_all(made, _park(made, scales, 500))
+        _wake_all(made, _park(made, scales, min(count, WARM)))
         before, spent = scales.weigh(), made.stage.processor_seconds()
         session = _park(made, scales, count)
         spent = made.stage.processor_seconds() - spent
