@@ -36,6 +36,9 @@ from agent.repository.s3 import open_s3
 #: Pieces of an archive that wait for the upload, and their least size.
 _WAITING: Final = 8
 _PIECE: Final = 1024 * 1024
+#: Problems that a result tells, and characters of each: a report is one message.
+_MOST_TOLD: Final = 50
+_LONGEST: Final = 500
 #: Blocks of a snapshot that are read at once.
 _AT_ONCE: Final = 16
 
@@ -200,7 +203,7 @@ def _result(
     notes = [f"{name}: {note}" for name, system in looked for note in system.notes]
     problems = [*wrong, *taken.problems]
     if problems:
-        detail["problems"] = problems
+        detail["problems"] = [problem[:_LONGEST] for problem in problems[:_MOST_TOLD]]
         detail["problemCount"] = len(wrong) + taken.count
     if notes:
         detail["notes"] = notes

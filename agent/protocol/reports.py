@@ -31,6 +31,8 @@ class JobResult(Message):
     `ec2-retention`: `due`, `deleted`, `points` (the deleted ones), `spared`, `locked`, `bytesFreed`, and `collected`
     when garbage was collected. For `ec2-health-check`: `restorePoint`, `isDamaged`, `isComplete`, `blocksVerified`,
     `bytesVerified`, `blocksDamaged`, the first bad `blocks` and `objects`, and what is wrong `around` the point.
+    For `ec2-restore-files`: `output`, `files`, `directories`, `others`, `bytesRead`, `fileSystems`, where there are any
+    `notes`, the first `problems` and `problemCount`; when it browsed, `requests` and `fileSystems`.
     For `efs-index`: `index`, `files`, `directories`, `others`, `sizeBytes` of the files, `bytesStored`, `parts`,
     what was `unreadable` and `vanished`, the first `problems`, and `otherFileSystems` that were not entered.
     """
