@@ -65,7 +65,7 @@ def test_a_lost_ledger_loses_no_backup_and_removes_nothing_by_itself(stack: Stac
     assert made["status"] == "success", made
     point = made["resources"][0]["result"]["restorePoint"]
     until(lambda: sweep(stack, "--dry-run")["distrust"] is None)
-    with stack.fault(operation="ebs:GetSnapshotBlock", kind="latency", seconds=1):
+    with stack.fault(operation="ebs:GetSnapshotBlock", kind="latency", seconds=3):
         session = stack.start({**backup(stack), "options": {"full": True}})
         stack.wait_for_status(session, {"running"})
         there = stack.left()
