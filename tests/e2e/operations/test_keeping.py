@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from support.changing import Changing
+from support.guard import Guard
 from support.stack import HOME, INSTALL, REGION, Stack
 
 from console.demo.eye import BLOCK
@@ -88,3 +89,5 @@ def test_due_points_go_with_their_blocks_and_damage_is_named_and_mended(stack: S
     assert set(points(stack, source).values()) == {"complete"}
     assert restored(stack, source, made[2]) == wanted
     assert result(run(stack, "ec2-health-check", HOME, made[2]))["isDamaged"] is False
+    own = ("RepositoryKeeping", "RepositoryRemoval", "RepositoryFindings")
+    assert [one for one in Guard(stack).spare(()) if one.sid in own] == []
