@@ -28,6 +28,7 @@ from agent.repository.errors import Missing
 from agent.repository.head import Head, Volume, encode_head
 from agent.repository.layout import Chain, point_key
 from agent.repository.mapping import MapObjects, VolumeMap
+from agent.repository.owner import claim
 from agent.repository.pack import BLOCK
 from agent.repository.reader import LoadedPack, Wanted, grouped, load_wanted, windows
 from agent.repository.repository import Repository
@@ -119,6 +120,7 @@ def run(context: JobContext, job: ArchiveJob, means: Means | None = None) -> Job
     with translated(), Crew(context.stop) as crew:
         source = means.repository(context, job.repository, create=False)
         archive = means.repository(context, job.archive, create=True)
+        claim(archive, context.install)
         try:
             head = archive.point(chain, job.archived_point)
         except Missing:
