@@ -21,6 +21,7 @@ from agent.protocol import (
     Order,
     Progress,
     Report,
+    RestoreFilesJob,
     RestoreVolumeJob,
     RetentionJob,
     format_time,
@@ -164,12 +165,14 @@ class Agents:
         assert life.order is not None
         job = JOB_MESSAGES[life.order.job_name].from_dict(life.order.job)
         detail: dict[str, Any] = {}
-        if not isinstance(job, RetentionJob | IndexJob):
+        if not isinstance(job, RetentionJob | IndexJob | RestoreFilesJob):
             detail["restorePoint"] = job.restore_point
         if isinstance(job, RetentionJob):
             detail |= {"due": len(job.due), "deleted": len(job.due), "points": list(job.due), "bytesFreed": 0}
         elif isinstance(job, IndexJob):
             detail |= {"index": job.index, "files": 3, "directories": 1, "sizeBytes": 1000, "unreadable": 0}
+        elif isinstance(job, RestoreFilesJob):
+            detail |= {"output": f"{job.output.url}/{life.instance.user_id}/files.tar", "files": 3, "bytesRead": 1000}
         elif isinstance(job, HealthCheckJob):
             detail |= {"isDamaged": False, "isComplete": job.sample >= 100, "bytesVerified": 1000}
         elif isinstance(job, BackupJob):
