@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -182,3 +183,21 @@ def test_a_drill_proves_a_point_in_its_own_account_and_leaves_nothing(stack: Sta
     assert record["receipt"]["kept"] == []
     assert {one["kind"] for one in record["receipt"]["removed"]} >= {"volume", "snapshot"}
     nothing_half_made(stack, record)
+
+
+def test_a_point_is_verified_from_the_command_line(stack: Stack, saved: Saved) -> None:
+    """Sound: exit code 0, after a health check session."""
+    said = stack.daywork("restore-point", "verify", saved.point, "--wait")
+
+    (session,) = [one for one in said.split() if one.startswith("s-")]
+    record = stack.show(session)
+    assert (record["operation"], record["status"]) == ("ec2-health-check", "success")
+
+
+def test_what_no_policy_covers_is_told(stack: Stack, saved: Saved) -> None:
+    """The instance has a good point and no policy: exit code 3."""
+    found = json.loads(stack.daywork("unprotected", SOURCE, "--output", "json", expect=3))
+
+    (mine,) = [one for one in found["unprotected"] if one["id"] == saved.instance]
+    assert (mine["restorePoint"], mine["policies"]) == (saved.point, [])
+    assert found["failures"] == []
