@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from benchmarks.data import backup, check, listing, restore
+from benchmarks.data import backup, check, index, listing, restore
 from benchmarks.data.row import Row
 
-ROWS: tuple[Row, ...] = (backup.FULL, check.ROW, backup.INCREMENTAL, restore.ROW, listing.ROW, backup.HUGE)
+ROWS: tuple[Row, ...] = (
+    backup.FULL,
+    check.ROW,
+    backup.INCREMENTAL,
+    restore.ROW,
+    listing.ROW,
+    backup.HUGE,
+    index.WALK,
+    index.SEARCH,
+)
 
 
 def chosen(names: list[str]) -> list[Row]:
