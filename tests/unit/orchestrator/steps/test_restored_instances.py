@@ -104,6 +104,24 @@ def test_the_launch_asks_for_the_recorded_settings(stage: Stage) -> None:
     assert_nothing_left(stage, session)
 
 
+def test_in_its_own_place_an_instance_comes_back_into_its_own_network(stage: Stage) -> None:
+    """With its key pair, which means the same there; nothing has to be asked for."""
+    network = {"subnet": "subnet-production-a-1", "securityGroups": ["sg-production-a"], "keyName": "ops"}
+    point = restore_point(stage, **network)
+
+    session = stage.submit(f"{A}/eu-west-1/{point}", operation="ec2-restore-instance")
+    stage.run(session)
+
+    assert statuses(stage, session) == ["success"]
+    (asked,) = [one for key, (one, _) in stage.world.tokens.items() if key[2] == "machine"]
+    assert (asked.subnet, asked.security_groups, asked.key_name) == (
+        "subnet-production-a-1",
+        ("sg-production-a",),
+        "ops",
+    )
+    assert_nothing_left(stage, session)
+
+
 @pytest.mark.parametrize("operation", ["make_image", "make_machine", "tag_machine", "outlive"])
 def test_an_instance_that_is_refused_half_way_leaves_nothing(stage: Stage, operation: str) -> None:
     """Whatever was made by then is removed, the reason is told."""
