@@ -122,16 +122,14 @@ def test_what_is_only_planned_is_checked_by_its_own_row_and_options(
     assert field in {one.field for one in caught.value.problems or [caught.value]}
 
 
-def test_a_snapshot_may_be_planned_in_production_mode(stage: Stage) -> None:
-    """Files of a snapshot have a row of their own; a session of them is refused, for its job is not there."""
+def test_a_snapshot_may_be_submitted_in_production_mode(stage: Stage) -> None:
+    """Files of a snapshot have a row of their own, with modes of their own."""
     resource = {"account": A, "region": "eu-west-1", "id": "snap-00000001"}
     body = {
         "source": "test", "id": "1", "operation": "ec2-restore-files", "mode": "production", "resources": [resource],
     }  # fmt: skip
 
     with stage.ledger.read() as tx:
-        mode, wanted = submission.checked(tx, read_request(body), only_planned=True)
-        with pytest.raises(Refused, match="cannot carry the job of this operation out yet"):
-            submission.checked(tx, read_request(body))
+        mode, wanted = submission.checked(tx, read_request(body))
 
     assert (str(mode), [one.resource_id for one in wanted]) == ("production", ["snap-00000001"])
