@@ -75,6 +75,7 @@ class Reading:
     maps: MapObjects
     tally: Tally
     parent: Head | None
+    is_mending: bool = False
     sources: list[Source] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
     _there: frozenset[str] | None = None
@@ -120,6 +121,8 @@ class Reading:
             before = self.parent.volume(volume.volume_id) if self.parent is not None else None
             if before is None or before.snapshot_id != previous:
                 whole = "the parent restore point cannot be read, or does not hold it"
+                if self.is_mending:
+                    whole = "blocks of the resource's restore points are lost, and looked for"
             elif lost := {ref.name for ref in before.segments} - self._maps_there():
                 # What is taken over unseen must at least be there.
                 whole = f"the parent's map object {min(lost)} is missing"

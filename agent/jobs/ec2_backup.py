@@ -109,7 +109,8 @@ class _Backup:
         """Write the restore point; `last` gets what must be done whatever happens."""
         job, crew, repository, chain = self.job, self.crew, self.repository, self.chain
         mending = load_mending(repository)
-        parent = None if mending.asks_for_all(chain, job.parent) else self._parent()
+        is_mending = mending.asks_for_all(chain, job.parent)
+        parent = None if is_mending else self._parent()
         size = sum(volume.size_bytes for volume in job.volumes)
         most = size // BLOCK if parent is None else 0
         budget = min(_MOST_KNOWN, max(_LEAST_KNOWN, 2 * most))
@@ -137,6 +138,7 @@ class _Backup:
             maps=MapObjects(repository, chain),
             tally=Tally(self.context.progress, size),
             parent=parent,
+            is_mending=is_mending,
         )
         reading.read(crew, self.means.threads)
         stored = writer.finish()

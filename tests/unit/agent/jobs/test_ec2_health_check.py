@@ -261,6 +261,7 @@ def test_the_next_backup_mends_what_was_lost() -> None:
     result = bench.backup("rp-3", volume("snap-3", previous="snap-2"), parent="rp-2")
 
     assert (result.detail["kind"], result.detail["mended"]) == ("full", ["rp-1"])
+    assert "are lost, and looked for" in result.detail["volumes"][0]["readWhole"]
     assert result.detail["blocksStored"] == 2, "the lost one, and the one that has changed"
     for point, wanted in (("rp-1", FIRST), ("rp-2", FIRST), ("rp-3", SECOND)):
         assert bench.restored(point) == wanted
