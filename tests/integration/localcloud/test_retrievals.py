@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from support.cloud import FAST, LocalCloud, code, local_cloud
 
+#: The classes that have to be retrieved from.
+CLASSES = ("GLACIER", "DEEP_ARCHIVE")
 NEVER, AT_ONCE = timedelta(hours=1), timedelta(0)
 
 
@@ -38,12 +40,6 @@ class Vault:
         return found
 
 
-@pytest.fixture(params=["GLACIER", "DEEP_ARCHIVE"])
-def storage_class(request: pytest.FixtureRequest) -> str:
-    """Return each class that has to be retrieved from."""
-    return str(request.param)
-
-
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[LocalCloud]:
     """Return a cloud whose retrievals do not end within a test."""
@@ -58,9 +54,14 @@ def fast(tmp_path: Path) -> Iterator[LocalCloud]:
         yield cloud
 
 
-def test_an_archived_object_cannot_be_read_while_it_is_retrieved(slow: LocalCloud, storage_class: str) -> None:
+def test_an_archived_object_cannot_be_read_while_it_is_retrieved(slow: LocalCloud) -> None:
     """HeadObject and a listing say that it is under way; asking again is refused."""
-    vault = Vault(slow, storage_class)
+    for storage_class in CLASSES:
+        cannot_be_read(Vault(slow, storage_class), storage_class)
+
+
+def cannot_be_read(vault: Vault, storage_class: str) -> None:
+    """Ask for an object that does not come within the test."""
     assert code(lambda: vault.s3.get_object(**vault.place)) == "InvalidObjectState"
     assert "RestoreStatus" not in vault.listed()
 
@@ -74,9 +75,14 @@ def test_an_archived_object_cannot_be_read_while_it_is_retrieved(slow: LocalClou
     assert code(vault.ask) == "RestoreAlreadyInProgress"
 
 
-def test_a_retrieved_object_can_be_read(fast: LocalCloud, storage_class: str) -> None:
+def test_a_retrieved_object_can_be_read(fast: LocalCloud) -> None:
     """Whole and in parts; its class stays what it is, and asking again makes it stay for longer."""
-    vault = Vault(fast, storage_class)
+    for storage_class in CLASSES:
+        can_be_read(Vault(fast, storage_class), storage_class)
+
+
+def can_be_read(vault: Vault, storage_class: str) -> None:
+    """Ask for an object that is there at once."""
     vault.ask("Bulk")
 
     body = vault.s3.get_object(**vault.place)["Body"].read()
