@@ -10,7 +10,7 @@ from support.scripted_http import Asked, Said, ScriptedServer, scripted_server
 
 from agent.aws import Access
 from agent.crew import Cancelled
-from agent.repository.errors import Exists, Missing, Refused
+from agent.repository.errors import Damaged, Exists, Missing, Refused
 from agent.repository.objects import Objects
 from agent.repository.s3 import open_s3
 
@@ -137,6 +137,7 @@ def test_an_object_that_comes_in_parts_states_its_class_once(objects: Objects, s
 
     begun, *parts, ended = server.asked
     assert begun.headers["x-amz-storage-class"] == "DEEP_ARCHIVE"
+    assert begun.headers["x-amz-checksum-algorithm"] == "CRC64NVME"
     assert sorted(len(one.body) for one in parts) == [4, 5, 5]
     assert all(one.headers["x-amz-checksum-crc64nvme"] for one in parts)
     assert ended.method == "POST"
@@ -167,3 +168,27 @@ def test_an_object_that_is_not_retrieved_is_told_from_a_refusal(objects: Objects
     with pytest.raises(Refused, match="packs/aa/bb is in an archive storage class and not retrieved") as caught:
         objects.get("packs/aa/bb")
     assert caught.value.remedy == "Start the restore again: it retrieves first"
+
+
+@pytest.mark.parametrize("start", [5, 40], ids=["ends inside of a part", "ends before a part"])
+def test_an_object_that_is_too_short_for_what_points_into_it_is_damaged(
+    objects: Objects, server: ScriptedServer, start: int
+) -> None:
+    """Named as that, not as a store that does not answer: S3 gives less, or says that there is no such range."""
+    body = b"0123456789"
+
+    def script(asked: Asked) -> Said:
+        headers = {"ETag": '"1"', "Last-Modified": "Mon, 23 Nov 2026 02:00:00 GMT"}
+        if asked.method == "HEAD":
+            return Said(200, body, headers)
+        first, last = (int(one) for one in asked.headers["range"].removeprefix("bytes=").split("-"))
+        if first >= len(body):
+            return Said(416, b"<Error><Code>InvalidRange</Code></Error>")
+        part = body[first : last + 1]
+        return Said(206, part, headers | {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(body)}"})
+
+    server.script = script
+
+    assert objects.get_ranges("map/one", [2, 4], [2, 3]) == [b"23", b"456"]
+    with pytest.raises(Damaged, match="map/one is damaged: it has 10 bytes and should have"):
+        objects.get_ranges("map/one", [2, start], [2, 20])
