@@ -81,7 +81,10 @@ class Objects:
                 raise
             self._long_enough(key, starts, lengths)
             raise Damaged(f"{key} is damaged: parts of it cannot be read") from None
-        return [memoryview(part) for part in found]
+        parts = [memoryview(part) for part in found]
+        if [len(part) for part in parts] != list(lengths):
+            self._long_enough(key, starts, lengths)
+        return parts
 
     def _long_enough(self, key: str, starts: Sequence[int], lengths: Sequence[int]) -> None:
         with self._reading(key):

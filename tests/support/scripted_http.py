@@ -68,13 +68,14 @@ class ScriptedServer:
                     self.wfile.flush()
                     self._reset()
                     return
-                self.wfile.write(said.body)
+                if self.command != "HEAD":
+                    self.wfile.write(said.body)
 
             def _reset(self) -> None:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
 
-            do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the base class's names
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the base class's names
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
