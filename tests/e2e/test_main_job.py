@@ -55,6 +55,7 @@ SPARE: Final = (
     Spare("DayworkFiles", "Own*", "s3:*", _REFUSED_BEFORE),
     Spare("DayworkFiles", "Reports", "sqs:*", _REFUSED_BEFORE),
     Spare("Daywork*", "File*", "*", _REFUSED_BEFORE),
+    Spare("daywork-control-*", "OwnFiles", "s3:*", "no worker of another account restores files here"),
     Spare("DayworkRepository", "RepositoryKey", "kms:GenerateDataKey", _FIRST_BACKUP, is_chance=True),
     Spare("temporary", "RepositoryKey", "kms:GenerateDataKey", _FIRST_BACKUP, is_chance=True),
     Spare("DayworkRepositoryReader", "OpenHeads", "kms:Decrypt", "the ledger knows all points already", is_chance=True),
