@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
-
-from ulid import ULID
 
 from agent.protocol import ArchiveJob, JobResult, RepositoryRef, ResourceRef
 from orchestrator.ledger import journal, points, sessions, work
 from orchestrator.model.work import Done, Outcome
 from orchestrator.policies import Use
 from orchestrator.services import Services
-from orchestrator.steps.jobs.kind import Job, Rights, outcome, repository_ref
+from orchestrator.steps.jobs.kind import Job, Rights, outcome, own_id, repository_ref
 from orchestrator.steps.view import View
-
-#: Bytes of an ULID that are a time, and those that are chance.
-_TIME, _CHANCE = 6, 10
 
 
 def prepare(_services: Services, _view: View) -> None:
@@ -44,10 +38,7 @@ def order(services: Services, view: View) -> ArchiveJob:
 
 def copy_of(view: View) -> str:
     """Return the id of the copy: the same for every attempt, so that a later one goes on where a dead one was."""
-    session = view.session
-    chance = hashlib.sha256(f"{session.id}/{view.held.key.ordinal}".encode()).digest()[:_CHANCE]
-    moment = int(session.created_at.timestamp() * 1000).to_bytes(_TIME, "big")
-    return f"rp-{ULID(moment + chance)}"
+    return f"rp-{own_id(view)}"
 
 
 def finish(services: Services, view: View, result: JobResult) -> Outcome:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from ulid import ULID
-
 from agent.protocol import IndexJob, JobResult, MountTarget, ResourceRef
 from orchestrator.ledger import journal, sessions, work
 from orchestrator.model.work import Done, Outcome
 from orchestrator.services import Services
 from orchestrator.steps.jobs.chain import ended_workers
-from orchestrator.steps.jobs.kind import Job, Rights, outcome, repository_ref
-from orchestrator.steps.view import View, remember
+from orchestrator.steps.jobs.kind import Job, Rights, outcome, own_id, repository_ref
+from orchestrator.steps.view import View
 
 
-def prepare(services: Services, view: View) -> None:
-    """Give the index its id; what is read is there."""
-    if "index" not in view.resource.state:
-        with services.ledger.write() as tx:
-            remember(tx, view, index=f"ix-{ULID()}")
+def prepare(_services: Services, _view: View) -> None:
+    """Make nothing: what is read is there."""
 
 
 def order(services: Services, view: View) -> IndexJob:
@@ -28,7 +23,7 @@ def order(services: Services, view: View) -> IndexJob:
     return IndexJob(
         repository=repository_ref(services, view),
         resource=ResourceRef(account=place.account, region=place.region, id=view.resource.resource_id),
-        index=view.resource.state["index"],
+        index=index_of(view),
         mount_targets=tuple(MountTarget(id=one["id"], address=one["address"]) for one in targets if one["address"]),
         path=details["path"],
         exclude_paths=tuple(details["excludePaths"]),
@@ -38,6 +33,11 @@ def order(services: Services, view: View) -> IndexJob:
     )
 
 
+def index_of(view: View) -> str:
+    """Return the index's id: the same for every attempt, so that a later one finds what a dead one has finished."""
+    return f"ix-{own_id(view)}"
+
+
 def finish(services: Services, view: View, result: JobResult) -> Outcome:
     """Note what was found. The index itself is in the repository and nowhere else: the ledger knows no file's name."""
     key = view.held.key
@@ -45,7 +45,7 @@ def finish(services: Services, view: View, result: JobResult) -> Outcome:
     with services.ledger.write() as tx:
         work.hold(tx, view.held)
         sessions.remember(tx, key, **outcome(result, result.detail, done))
-        journal.write(tx, view.session.id, f"index {view.resource.state['index']} written", ordinal=key.ordinal)
+        journal.write(tx, view.session.id, f"index {index_of(view)} written", ordinal=key.ordinal)
     return Done()
 
 

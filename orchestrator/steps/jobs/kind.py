@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from ulid import ULID
 
 from agent.protocol import JobName, JobResult, Message, RepositoryRef
 from orchestrator.ledger import workers
@@ -16,6 +19,8 @@ from orchestrator.steps.view import View, repository
 #: Calls for blocks a second that AWS allows an account by default, and the least that is worth beginning with.
 _BLOCKS = 1000
 _LEAST_BLOCKS = 10
+#: Bytes of an ULID that are a time, and those that are chance.
+_TIME, _CHANCE = 6, 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,14 @@ def repository_ref(services: Services, view: View) -> RepositoryRef:
     kept = repository(services, view)
     url = view.plan.details["archived"]["url"] if "archived" in view.plan.details else kept.url
     return RepositoryRef(url=url, region=kept.region, kms_key=kept.key.kms, role_arn=view.plan.repository_role)
+
+
+def own_id(view: View) -> ULID:
+    """Return an id that follows from session and resource: the same for every attempt, sorted as sessions are."""
+    session = view.session
+    chance = hashlib.sha256(f"{session.id}/{view.held.key.ordinal}".encode()).digest()[:_CHANCE]
+    moment = int(session.created_at.timestamp() * 1000).to_bytes(_TIME, "big")
+    return ULID(moment + chance)
 
 
 def block_share(services: Services, view: View) -> int:
