@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from agent.aws import Access
 from agent.protocol import ProtocolError, parse_time
 from agent.repository import repository as format_1
+from agent.repository.damage import is_damaged
 from agent.repository.errors import Missing, Refused, RepositoryError, Unreachable, Unusable
 from agent.repository.head import Head
 from agent.repository.kms import Kms
-from agent.repository.layout import POINTS, Chain
+from agent.repository.layout import DAMAGE, POINTS, Chain, damage_key
 from agent.repository.s3 import open_s3
 from orchestrator import errors as orchestrator_errors
 from orchestrator.aws.credentials import Identities
@@ -49,6 +50,7 @@ class RepositoryShelf:
         self._name = name
         self._opened = opened
         self._archive = archive
+        self._findings: frozenset[str] | None = None
 
     def places(self) -> Iterator[Place | Unread]:
         """See the port."""
@@ -83,7 +85,8 @@ class RepositoryShelf:
         try:
             chain = Chain(account=place.account, region=place.region, resource=place.resource_id)
             head, url = self._head(chain, place.point)
-            return Found(point=_point(self._name, head, url), install=head.install)
+            status = points.DAMAGED if url is None and self._is_damaged(chain, place.point) else points.COMPLETE
+            return Found(point=_point(self._name, head, url, status), install=head.install)
         except (Refused, Unreachable) as error:
             raise _as_cloud_error(self._name, error) from None
         except Unusable as error:
@@ -92,6 +95,15 @@ class RepositoryShelf:
             return Unread(name=str(place), reason=str(error), remedy=error.remedy or "")
         except (ValidationError, ProtocolError, ValueError, KeyError, TypeError) as error:
             return Unread(name=str(place), reason=f"its head cannot be understood ({type(error).__name__})")
+
+    def _is_damaged(self, chain: Chain, point: str) -> bool:
+        """Whether a health check has found something wrong; a reading role from before that may not look knows none."""
+        if self._findings is None:
+            try:
+                self._findings = frozenset(entry.key for entry in self._opened.objects.list(DAMAGE))
+            except Refused:
+                self._findings = frozenset()
+        return damage_key(chain, point) in self._findings and is_damaged(self._opened, chain, point)
 
     def _head(self, chain: Chain, point: str) -> tuple[Head, str | None]:
         """Return a head, and the archive's url when it stands there."""
@@ -135,7 +147,7 @@ def _open_archive(repository: Repository, access: Access, kms: Kms) -> tuple[str
         return None
 
 
-def _point(repository: str, head: Head, archive: str | None) -> RestorePoint:
+def _point(repository: str, head: Head, archive: str | None, status: str) -> RestorePoint:
     figures = {name: value for name, value in head.figures.items() if name != "packs"}
     return RestorePoint(
         id=head.point,
@@ -145,7 +157,7 @@ def _point(repository: str, head: Head, archive: str | None) -> RestorePoint:
         repository=repository,
         session=head.session,
         kind=head.kind,
-        status="complete",
+        status=status,
         parent=head.parent,
         created_at=parse_time(head.created_at).astimezone(UTC),
         record={

@@ -119,14 +119,14 @@ def repository_opener(bucket: str, prefix: str, key: str, *, archive: Place | No
 
 
 def repository_reader(bucket: str, prefix: str, key: str, *, archive: Place | None = None) -> Document:
-    """Policy of the role by which the control plane reads what restore points there are: their heads, and no block.
+    """Policy of the role by which the control plane reads what restore points there are, and no block of them.
 
-    The key opens the heads; without packs and maps there is nothing else that it could open. Packs of the `archive` it
+    It sees heads and what health checks have found. The key opens these; without packs and maps there is nothing else that it could open. Packs of the `archive` it
     may list, with their state, and have retrieved: that makes them readable for those who may read them.
     """
     return checked(
         document(
-            *_heads(bucket, prefix),
+            *_heads(bucket, prefix, "", "damage"),
             allow("OpenHeads", ["kms:Decrypt"], [key]),
             *([] if archive is None else _asking(*archive)),
         )
@@ -136,8 +136,9 @@ def repository_reader(bucket: str, prefix: str, key: str, *, archive: Place | No
 def _heads(bucket: str, prefix: str, label: str = "", *more: str) -> list[Document]:
     prefix = folder(prefix)
     base = f"arn:aws:s3:::{bucket}/{prefix}"
+    found = [f"{base}damage/*"] if "damage" in more else []
     return [
-        allow(f"Read{label}Heads", ["s3:GetObject"], [f"{base}repo.json", f"{base}keys/*", f"{base}rp/*"]),
+        allow(f"Read{label}Heads", ["s3:GetObject"], [f"{base}repo.json", f"{base}keys/*", f"{base}rp/*", *found]),
         allow(
             f"List{label}Heads",
             ["s3:ListBucket"],

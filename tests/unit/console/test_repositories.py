@@ -10,6 +10,7 @@ from support.clock import FakeClock
 from support.ledgers import Databases, open_ledger
 from support.repositories import CHAIN, FakeKeys, Watched, flip, memory_repository
 
+from agent.repository.damage import BadObject, Damage, write_damage
 from agent.repository.head import Head, Volume, encode_head
 from agent.repository.layout import point_key
 from agent.repository.repository import Repository, open_repository
@@ -216,3 +217,18 @@ def test_a_lost_key_is_told_once_and_not_for_every_point(
     with pytest.raises(Permanent, match=r"repository main: the repository's key .* cannot be used"):
         take_in(ledger, repository)
     assert ids(ledger) == []
+
+
+def test_what_a_health_check_has_found_is_known_again(ledger: Ledger, repository: Repository) -> None:
+    """A damaged point is entered as damaged, one that is well again as complete."""
+    for name in ("rp-1", "rp-2", "rp-3"):
+        write(repository, name)
+    lost = BadObject(key="map/one", reason="gone")
+    write_damage(repository, CHAIN, Damage(point="rp-1", found_at="2026-11-24T02:00:00.000Z", objects=(lost,)))
+    write_damage(repository, CHAIN, Damage(point="rp-2", found_at="2026-11-24T02:00:00.000Z"))
+
+    take_in(ledger, repository)
+
+    with ledger.read() as tx:
+        found = {name: points.get(tx, name).status for name in ("rp-1", "rp-2", "rp-3")}
+    assert found == {"rp-1": "damaged", "rp-2": "complete", "rp-3": "complete"}

@@ -151,7 +151,9 @@ def test_whoever_reads_heads_reaches_no_block() -> None:
     assert sorted({action for one in statements(document) for action in one["Action"]}) == [
         "kms:Decrypt", "s3:GetObject", "s3:ListBucket",
     ]  # fmt: skip
-    assert read["Resource"] == [f"arn:aws:s3:::bucket/main/{place}" for place in ("repo.json", "keys/*", "rp/*")]
+    assert read["Resource"] == [
+        f"arn:aws:s3:::bucket/main/{place}" for place in ("repo.json", "keys/*", "rp/*", "damage/*")
+    ]
 
 
 def allowed(document: policies.Document, action: str) -> list[str]:
