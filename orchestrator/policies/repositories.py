@@ -121,8 +121,9 @@ def repository_opener(bucket: str, prefix: str, key: str, *, archive: Place | No
 def repository_reader(bucket: str, prefix: str, key: str, *, archive: Place | None = None) -> Document:
     """Policy of the role by which the control plane reads what restore points there are, and no block of them.
 
-    It sees heads and what health checks have found. The key opens these; without packs and maps there is nothing else that it could open. Packs of the `archive` it
-    may list, with their state, and have retrieved: that makes them readable for those who may read them.
+    It sees heads and what health checks have found. The key opens these; without packs and maps there is nothing else
+    that it could open. Packs of the `archive` it may list, with their state, and have retrieved: that makes them
+    readable for those who may read them.
     """
     return checked(
         document(
