@@ -227,6 +227,22 @@ def test_two_workers_do_not_write_one_chain(bench: IndexBench) -> None:
     assert bench.index("ix-1").outcome == "success"
 
 
+def test_the_lease_of_a_dead_worker_is_free(bench: IndexBench) -> None:
+    """Whose instance is terminated holds nothing: the next attempt begins at once, over what it has left behind."""
+    plant(os.fsencode(bench.root), {b"a": 1})
+    bench.objects.before = fails_at("idx/")
+    with pytest.raises(JobFailed):
+        bench.index("ix-1")
+    bench.objects.before = lambda _what, _key: None
+    repository = bench.repository
+    acquire(repository.objects, repository.ring, bench.chain, owner="i-dead", pause=lambda _seconds: None)
+
+    result = bench.index("ix-1", ended_workers=("i-dead",))
+
+    assert result.outcome == "success"
+    assert bench.paths() == {"/a"}
+
+
 def test_a_flipped_byte_in_a_part_is_found(bench: IndexBench) -> None:
     """A damaged part does not answer a search with something else."""
     plant(os.fsencode(bench.root), {b"a": 1})
