@@ -13,10 +13,10 @@ from typing import IO, Final
 
 import structlog
 
-from orchestrator.backup_store import BackupStore, Kept
 from orchestrator.errors import NotFound, Refused
 from orchestrator.ledger import dump, marks
 from orchestrator.ledger.store import Ledger
+from orchestrator.ports import BackupStore, Kept
 
 log = structlog.get_logger(__name__)
 

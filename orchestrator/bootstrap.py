@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.settings import Settings
-from orchestrator.backup_store import BackupStore
 from orchestrator.dispatch import ForgivingDispatch
 from orchestrator.errors import WrongRequest
 from orchestrator.ledger import registry
 from orchestrator.ledger.store import Ledger, make_engine
-from orchestrator.ports import Dispatch, Orders, Reports
+from orchestrator.ports import BackupStore, Dispatch, Orders, Reports
 from orchestrator.scheduler.following import follow
 from orchestrator.services import Deadlines, Install, Retention, Services
 

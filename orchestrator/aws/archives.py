@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from orchestrator.archive_store import PackState, PackView
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import code_of, translated
 from orchestrator.errors import NoCapacity
 from orchestrator.model.plan import Access
+from orchestrator.ports import PackState, PackView
 
 #: Classes that cannot be read before they are retrieved.
 _ASLEEP: Final = ("GLACIER", "DEEP_ARCHIVE")
@@ -24,7 +24,7 @@ _AT_ONCE: Final = 8
 
 
 class AwsArchive:
-    """`orchestrator.archive_store.ArchiveStore` on S3."""
+    """`orchestrator.ports.ArchiveStore` on S3."""
 
     def __init__(self, identities: Identities, access: Access, url: str) -> None:
         """Take the identity that may list packs and ask for them, and the archive's `s3://bucket/prefix`."""

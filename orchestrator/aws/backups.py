@@ -7,16 +7,16 @@ from typing import IO, Any, Final
 
 from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
-from orchestrator.backup_store import Kept
 from orchestrator.errors import Missing, WrongRequest
 from orchestrator.policies import BACKUP_PREFIX
+from orchestrator.ports import Kept
 from orchestrator.services import Install
 
 _PIECE: Final = 1 << 20
 
 
 class AwsBackups:
-    """`orchestrator.backup_store.BackupStore` on S3, with the control plane's own identity."""
+    """`orchestrator.ports.BackupStore` on S3, with the control plane's own identity."""
 
     def __init__(self, identities: Identities, install: Install) -> None:
         """Take the identities and the install, which names the bucket."""

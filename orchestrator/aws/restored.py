@@ -13,9 +13,8 @@ from orchestrator.aws.credentials import Identities
 from orchestrator.aws.errors import translated
 from orchestrator.aws.pacing import paced
 from orchestrator.errors import AccessDenied, Missing, Retryable, WrongRequest
-from orchestrator.machines import Device, ImageView, MachineView, NewImage, NewMachine
 from orchestrator.model.plan import Access
-from orchestrator.ports import Limiter
+from orchestrator.ports import Device, ImageView, Limiter, MachineView, NewImage, NewMachine
 
 _GONE = ("shutting-down", "terminated")
 _STOPPED = ("stopping", "stopped")
@@ -24,7 +23,7 @@ _NAME_TAKEN = "InvalidAMIName.Duplicate"
 
 
 class AwsMachines:
-    """`orchestrator.machines.Machines` on AWS."""
+    """`orchestrator.ports.Machines` on AWS."""
 
     def __init__(self, identities: Identities, access: Access, limiter: Limiter | None = None) -> None:
         """Take the identities, who is meant, and what keeps to AWS's rates."""

@@ -9,7 +9,7 @@ from orchestrator.statements import Document, allow, document, prove
 #: Where the control bucket remembers how old the newest ledger was (`orchestrator.ledger.marks`).
 EPOCH_KEY = "ledger/epoch"
 
-#: Where it keeps copies of the ledger (`orchestrator.backup_store`).
+#: Where it keeps copies of the ledger (`orchestrator.ports`).
 BACKUP_PREFIX = "ledger/backups/"
 
 

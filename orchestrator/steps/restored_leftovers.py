@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator import tags
 from orchestrator.ledger import things, work
-from orchestrator.machines import Machines
+from orchestrator.ports import Machines
 from orchestrator.services import Services
 from orchestrator.steps.jobs.ec2_restore_instance import IMAGE, INSTANCE
 from orchestrator.steps.left import Left

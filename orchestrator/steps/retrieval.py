@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from orchestrator.archive_store import ArchiveStore, PackState, PackView
 from orchestrator.ledger import journal
 from orchestrator.model.plan import Access
 from orchestrator.model.status import ResourceStatus
 from orchestrator.model.work import Failed, Outcome, Park
+from orchestrator.ports import ArchiveStore, PackState, PackView
 from orchestrator.services import Services
 from orchestrator.steps.view import View, remember, repository
 

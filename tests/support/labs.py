@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol
 from agent.protocol import Report
 from orchestrator import tags
 from orchestrator.aws.cloud import AwsCloud
-from orchestrator.backup_store import BackupStore
 from orchestrator.errors import (
     AccessDenied,
     Ambiguous,
@@ -25,7 +24,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.plan import Access, TemporaryRole
 from orchestrator.policies import BACKUP_PREFIX
-from orchestrator.ports import Cloud, KeyView, LaunchCall, Reports
+from orchestrator.ports import BackupStore, Cloud, KeyView, LaunchCall, Reports
 from orchestrator.services import Install
 from support import install as values
 from support.clock import FakeClock

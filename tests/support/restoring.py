@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator import tags
-from orchestrator.machines import Device, NewImage, NewMachine
+from orchestrator.ports import Device, NewImage, NewMachine
 from support.blocks import block, put
 from support.seeded import FIRST, INSTALL, World
 from support.servers import wait_for

@@ -15,8 +15,8 @@ from agent.protocol import JobResult
 from orchestrator import tags
 from orchestrator.errors import Permanent
 from orchestrator.ledger import journal, sessions, things, work
-from orchestrator.machines import Device, Machines, MachineView, NewImage, NewMachine
 from orchestrator.model.work import Done, Failed, Outcome
+from orchestrator.ports import Device, Machines, MachineView, NewImage, NewMachine
 from orchestrator.services import Services
 from orchestrator.steps.jobs import empty_snapshots, filled, launching
 from orchestrator.steps.jobs.kind import Job, outcome as outcome_of

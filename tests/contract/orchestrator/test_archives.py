@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from support.labs import FIRST, Lab
 
-from orchestrator.archive_store import ArchiveStore, PackState
 from orchestrator.errors import AccessDenied
+from orchestrator.ports import ArchiveStore, PackState
 
 OWNERS = iter(f"{number:016x}" for number in range(100))
 

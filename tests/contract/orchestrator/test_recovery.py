@@ -1,4 +1,4 @@
-"""What a lost ledger is made anew from: `orchestrator.backup_store.BackupStore`, and repositories on S3."""
+"""What a lost ledger is made anew from: `orchestrator.ports.BackupStore`, and repositories on S3."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from agent.repository.repository import open_repository
 from agent.repository.s3 import open_s3
 from console.repositories import open_shelf
 from orchestrator.aws.credentials import Identities
-from orchestrator.backup_store import BackupStore
 from orchestrator.errors import AccessDenied, Missing, WrongRequest
 from orchestrator.importing import Found, Place
 from orchestrator.model.account import Repository
+from orchestrator.ports import BackupStore
 
 
 def put(store: BackupStore, name: str, body: bytes, *, content: str = "rows") -> None:

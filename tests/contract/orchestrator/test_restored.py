@@ -1,4 +1,4 @@
-"""The promises of `orchestrator.machines.Machines`."""
+"""The promises of `orchestrator.ports.Machines`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from support.labs import FIRST, Lab
 
 from orchestrator import tags
 from orchestrator.errors import AccessDenied, Retryable
-from orchestrator.machines import Device, Machines, MachineView, NewImage, NewMachine
-from orchestrator.ports import Compute
+from orchestrator.ports import Compute, Device, Machines, MachineView, NewImage, NewMachine
 
 _numbers = itertools.count(1)
 UNKNOWN = ("ami-0123456789abcdef0", "i-0123456789abcdef0")

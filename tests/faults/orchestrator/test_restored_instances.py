@@ -13,7 +13,7 @@ from support.scenarios import hurry, restore_point
 from support.stage import Stage
 
 from orchestrator import tags
-from orchestrator.machines import NewImage
+from orchestrator.ports import NewImage
 from orchestrator.sweeper.sweep import sweep
 
 #: What a restore of an instance calls beside what every restore calls, in its order.

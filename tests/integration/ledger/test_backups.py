@@ -9,11 +9,11 @@ from support.clock import BEGINNING, FakeClock
 from support.fakes.backups import FakeBackups
 from support.ledgers import Databases, open_ledger, submit
 
-from orchestrator.backup_store import Kept
 from orchestrator.backups import Backup, back_up, restore, taken_at, too_many
 from orchestrator.errors import NotFound, Refused, WrongRequest
 from orchestrator.ledger import marks, sessions
 from orchestrator.ledger.store import Ledger
+from orchestrator.ports import Kept
 
 INSTALL = "test"
 

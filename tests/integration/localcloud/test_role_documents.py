@@ -21,9 +21,8 @@ from support.servers import wait_for
 
 from agent.protocol import Order, order_key, result_key
 from orchestrator import policies, tags
-from orchestrator.archive_store import PackState
 from orchestrator.model.plan import Access, TemporaryRole
-from orchestrator.ports import LaunchCall, NewVolume, SnapshotView
+from orchestrator.ports import LaunchCall, NewVolume, PackState, SnapshotView
 
 BACKUP, RESTORE, PRODUCTION = (f"s-01JD8ZQWB2M3N4P5Q6R7S8T9V{letter}" for letter in "ABC")
 BLOCK = 512 * 1024

@@ -1,4 +1,4 @@
-"""Archived packs on a `World` (`orchestrator.archive_store.ArchiveStore`): asleep until somebody asks for them."""
+"""Archived packs on a `World` (`orchestrator.ports.ArchiveStore`): asleep until somebody asks for them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agent.protocol import ArchiveJob
-from orchestrator.archive_store import PackState, PackView
 from orchestrator.model.plan import Access
+from orchestrator.ports import PackState, PackView
 from support.fakes.world import World
 
 

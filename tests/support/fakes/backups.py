@@ -1,12 +1,12 @@
-"""Copies of the ledger in memory (`orchestrator.backup_store.BackupStore`)."""
+"""Copies of the ledger in memory (`orchestrator.ports.BackupStore`)."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import IO
 
-from orchestrator.backup_store import Kept
 from orchestrator.errors import Missing, WrongRequest
+from orchestrator.ports import Kept
 
 
 class FakeBackups:

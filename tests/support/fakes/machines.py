@@ -1,4 +1,4 @@
-"""Images and restored instances on a `World` (`orchestrator.machines.Machines`)."""
+"""Images and restored instances on a `World` (`orchestrator.ports.Machines`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from orchestrator import tags as names
 from orchestrator.errors import AccessDenied, Missing, NoCapacity, Retryable, WrongRequest
-from orchestrator.machines import Device, ImageView, MachineView, NewImage, NewMachine
 from orchestrator.model.plan import Access, SourceVolume
+from orchestrator.ports import Device, ImageView, MachineView, NewImage, NewMachine
 from support.fakes.world import FakeImage, FakeInstance, FakeVolume, World
 
 _LEAVING = ("shutting-down", "terminated")

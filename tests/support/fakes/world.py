@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.machines import NewImage
 from orchestrator.model.network import Network
 from orchestrator.model.plan import SourceVolume
-from orchestrator.ports import DatabaseView, FileSystemView, KeyView, ReceivedReport
+from orchestrator.ports import DatabaseView, FileSystemView, KeyView, NewImage, ReceivedReport
 from support.clock import FakeClock
 from support.fakes.script import Script
 
