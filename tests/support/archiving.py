@@ -13,8 +13,8 @@ from agent.repository.errors import Refused
 from agent.repository.head import Head
 from agent.repository.repository import Repository, open_repository
 from support.block_devices import Content
-from support.data_jobs import GIB, REPOSITORY, RESOURCE, Bench
-from support.repositories import CHAIN, FakeKeys, Watched
+from support.data_jobs import GIB, REPOSITORY, Bench, new_target
+from support.repositories import FakeKeys, Watched
 
 ARCHIVE = RepositoryRef(url="s3://vault/main", region=REPOSITORY.region, kms_key=REPOSITORY.kms_key)
 
@@ -77,11 +77,11 @@ class ArchiveBench(Bench):
     @property
     def archived(self) -> list[str]:
         """The ids of the chain's archived points."""
-        return list(self.archive.points(CHAIN))
+        return list(self.archive.points(self.chain))
 
     def copy(self, point: str) -> Head:
         """Return an archived point of the one chain."""
-        return self.archive.point(CHAIN, point)
+        return self.archive.point(self.chain, point)
 
     def means(self) -> Means:
         """Return this bench as a job's means."""
@@ -99,7 +99,7 @@ class ArchiveBench(Bench):
         job = ArchiveJob(
             repository=REPOSITORY,
             archive=ARCHIVE,
-            source=RESOURCE,
+            source=self.resource,
             restore_point=point,
             archived_point=copy,
             storage_class="DEEP_ARCHIVE",
@@ -111,11 +111,11 @@ class ArchiveBench(Bench):
         """Restore one volume of an archived point into a new snapshot; return the snapshot's blocks."""
         from agent.jobs import ec2_restore_volume
 
-        target = f"snap-restored-{len(self.ebs.completed)}"
+        target = new_target()
         job = RestoreVolumeJob(
             repository=ARCHIVE,
             data=DataAccess(region="eu-west-1"),
-            source=RESOURCE,
+            source=self.resource,
             restore_point=point,
             volumes=(RestoreVolume(volume_id=volume, snapshot_id=target, size_bytes=size),),
         )

@@ -139,10 +139,15 @@ class Bench:
 
     def restored(self, point: str, volume: str = "vol-1", size: int = 4 * GIB) -> Content:
         """Restore one volume into a new snapshot; return the snapshot's blocks."""
-        target = f"snap-restored-{next(_NUMBERS)}"
+        target = new_target()
         self.restore(point, RestoreVolume(volume_id=volume, snapshot_id=target, size_bytes=size))
         assert target in self.ebs.completed
         return self.ebs.snapshots.get(target, {})
+
+
+def new_target() -> str:
+    """Return the name of a snapshot that nobody has filled yet."""
+    return f"snap-restored-{next(_NUMBERS)}"
 
 
 def volume(snapshot: str, *, name: str = "vol-1", size: int = 4 * GIB, previous: str | None = None) -> BackupVolume:

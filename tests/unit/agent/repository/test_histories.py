@@ -1,19 +1,21 @@
-"""Random histories: whatever is written, backed up, deleted, collected, damaged and mended, by workers that die.
+"""Random histories: whatever is written, backed up, archived, deleted, damaged and mended, by workers that die.
 
-What is listed restores byte for byte, unless it was damaged: then it fails and says so. In the end nothing is left that
-no point needs.
+What is listed restores byte for byte, unless it was damaged: then it fails and says so. What was archived restores,
+whatever became of its original. In the end nothing is left that no point needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from threading import Event
 
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.archiving import ArchiveBench
 from support.block_devices import Content, FakeEbs, block
-from support.data_jobs import Bench, volume
+from support.data_jobs import volume
 from support.repositories import flip
 
 from agent.crew import Crew
@@ -51,18 +53,19 @@ class History(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """Begin with an empty repository."""
-        first = Bench(ebs=FakeEbs({}), resource=RESOURCES[0], threads=2)
-        second = Bench(objects=first.objects, keys=first.keys, ebs=first.ebs, resource=RESOURCES[1], threads=2)
+        first = ArchiveBench(ebs=FakeEbs({}), resource=RESOURCES[0], threads=2)
+        second = replace(first, resource=RESOURCES[1])
         self.benches = [first, second]
         self.volumes: list[Content] = [{}, {}]
         self.points: list[dict[str, Content]] = [{}, {}]
+        self.archived: list[dict[str, Content]] = [{}, {}]
         self.damaged: set[str] = set()
         # A flipped bit may wait where no point needs it, until a backup finds the same block there.
         self.is_hurt = False
         self.number = 0
         self.ended: list[str] = []
 
-    def bench(self, which: int) -> Bench:
+    def bench(self, which: int) -> ArchiveBench:
         """Return a resource's bench with a worker that was never there before."""
         self.number += 1
         bench = self.benches[which]
@@ -133,6 +136,24 @@ class History(RuleBasedStateMachine):
         finally:
             bench.objects.before = lambda _what, _key: None
 
+    @precondition(lambda self: any(self.points))
+    @rule(choice=st.integers(0, 1000), deed=st.one_of(st.none(), st.integers(0, 8)))
+    def archive(self, choice: int, deed: int | None) -> None:
+        """Archive some point, now and then with a worker that dies at one of its first writes."""
+        which, point = self._some_point(choice)
+        bench = self.bench(which)
+        copy = f"ra-{self.number:04d}"
+        if deed is not None:
+            bench.vault.before = dies_after(deed, "put")
+        try:
+            bench.to_archive(point, copy)
+        except JobFailed:
+            assert deed is not None or point in self.damaged
+        else:
+            self.archived[which][copy] = self.points[which][point]
+        finally:
+            bench.vault.before = lambda _what, _key: None
+
     @precondition(lambda self: self.benches[0].objects.keys("packs"))
     @rule(choice=st.integers(0, 1000))
     def damage(self, choice: int) -> None:
@@ -150,6 +171,7 @@ class History(RuleBasedStateMachine):
         """Byte for byte; one that is damaged fails, and is never restored wrongly."""
         for which, bench in enumerate(self.benches):
             assert set(bench.points if bench.objects.keys("keys") else []) == set(self.points[which])
+            assert set(bench.archived if bench.vault.keys("keys") else []) == set(self.archived[which])
         if self.number % 4 == 0:
             self._restore_all()
 
@@ -178,7 +200,7 @@ class History(RuleBasedStateMachine):
 
     # --- deeds ---
 
-    def _back_up(self, bench: Bench, which: int, *, is_incremental: bool) -> None:
+    def _back_up(self, bench: ArchiveBench, which: int, *, is_incremental: bool) -> None:
         point, snapshot = f"rp-{self.number:04d}", f"snap-{self.number:04d}"
         held = dict(self.volumes[which])
         bench.ebs.snapshots[snapshot] = held
@@ -205,6 +227,10 @@ class History(RuleBasedStateMachine):
         if good:
             assert good[-1] in self.points[which], "the newest good point stays"
 
+    def _some_point(self, choice: int) -> tuple[int, str]:
+        every = [(which, point) for which in (0, 1) for point in sorted(self.points[which])]
+        return every[choice % len(every)]
+
     def _look_for_damage(self) -> None:
         if not self.is_hurt:
             return
@@ -224,6 +250,9 @@ class History(RuleBasedStateMachine):
                     assert point in self.damaged
                 else:
                     assert got == without_zeroes(held)
+            bench.vault.retrieved = bench.vault.packs
+            for copy, held in self.archived[which].items():
+                assert bench.restored_from_archive(copy) == without_zeroes(held)
 
 
 def dies_after(deeds: int, what: str) -> Callable[[str, str], None]:
