@@ -29,9 +29,9 @@ class StepRequest(Request):
         else:
             super().send_event(type, **fields)
 
-    def on_failure(self, exc_info: Any, **options: Any) -> Any:
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - Celery's
         """Tell that a step waits: it has ended with `Ignore` and the words for it."""
         ended = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(ended, Ignore) and ended.args:
             self.send_event("task-waiting", result=str(ended.args[0]))
-        return super().on_failure(exc_info, **options)
+        super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)

@@ -18,13 +18,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from agent.crew import Crew
+from agent.crew import Crew, Queue
 from agent.files.errors import FilesError
 from agent.files.walking import parse, parts_of, shown
 from agent.index.head import IndexHead, PartRef, read_head, write_head, write_part
 from agent.index.mounting import mounted
 from agent.index.parts import ROWS, Gatherer, Part
-from agent.index.walk import Walk
+from agent.index.walk import Row, Walk
 from agent.jobs.context import JobContext, JobFailed
 from agent.jobs.failures import translated
 from agent.jobs.opening import Means
@@ -133,7 +133,7 @@ class _Index:
 
     def _write(self, place: bytes, top: bytes, lease: Lease) -> IndexHead:
         began = datetime.now(UTC)
-        batches = self._crew.queue(_WAITING)
+        batches: Queue[list[Row]] = self._crew.queue(_WAITING)
         try:
             walk = Walk(
                 self._crew,

@@ -128,7 +128,9 @@ class _Collection:
 
     def _packs(self, going: set[bytes], still: set[bytes]) -> tuple[list[Entry], dict[bytes, Entry], set[bytes]]:
         """Return the packs to delete now, new garbage, and those to delete that are still locked."""
-        deleted, garbage, locked = [], {}, set()
+        deleted: list[Entry] = []
+        garbage: dict[bytes, Entry] = {}
+        locked: set[bytes] = set()
         for entry in self.repository.objects.list(PACKS):
             self.crew.check()
             name = entry.key.rpartition("/")[2]

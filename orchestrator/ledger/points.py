@@ -205,7 +205,8 @@ def newest_good(
 
     Resources without one are left out, and so are copies in archives, which have to be retrieved first.
     """
-    table, found = schema.restore_points, {}
+    table = schema.restore_points
+    found: dict[str, RestorePoint] = {}
     for start in range(0, len(resources), _PAGE):
         rows = tx.rows(
             sa.select(table)

@@ -89,8 +89,8 @@ def _act(services: Services, about: Slice, found: Look, orphans: Sequence[tuple[
     """Mark what was not marked, and remove what was marked long enough ago."""
     with services.ledger.write() as tx:
         since, fresh = marks.replace(tx, [mark(one) for one, _ in orphans], found.places)
-        for one in fresh:
-            counters.count(tx, FOUND, one.kind)
+        for new in fresh:
+            counters.count(tx, FOUND, new.kind)
         marks.advance_epoch(tx)
     trust.keep_epoch(services)
     now = services.clock.now()

@@ -13,6 +13,7 @@ from support.fakes.archives import PACKS
 from support.install import HOME, A, B
 from support.stage import Stage
 
+from orchestrator import retry
 from orchestrator.errors import AccessDenied, Ambiguous, Refused
 from orchestrator.ledger import points
 from orchestrator.services import Deadlines
@@ -189,8 +190,9 @@ def test_a_stop_while_it_waits_leaves_nothing_and_asks_nothing_more(stage: Stage
     assert_nothing_left(stage, session)
 
 
-def test_a_restore_that_may_die_at_any_time_retrieves_and_reads(stage: Stage) -> None:
+def test_a_restore_that_may_die_at_any_time_retrieves_and_reads(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every thirteenth transaction is the last of its process: what was asked for comes, and nothing is left."""
+    monkeypatch.setattr(retry, "DEATHS", 1000)
     point = archived(stage)
     stage.dies_every = 13
 
