@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pyfsfat
 
-from agent.files.errors import Broken, FilesError
+from agent.files.errors import FilesError
 from agent.files.source import Source, Stream
 from agent.files.system import Entry, Flaw, Span
 
@@ -105,11 +105,7 @@ class Fat:
     def read(self, file: Entry, offset: int, length: int) -> bytes:
         """See `FileSystem`."""
         place = f"{self.name}: {_shown(file)}"
-        with self._stream.telling(place):
-            data: bytes = file.handle.read_buffer_at_offset(length, offset)
-        if len(data) != length:
-            raise Broken(f"{place}: it ends {length - len(data)} bytes before its size says")
-        return data
+        return self._stream.content(file.handle, place, offset, length)
 
     def attributes(self, entry: Entry) -> dict[str, bytes]:  # noqa: ARG002 - the interface
         """See `FileSystem`: there are none."""

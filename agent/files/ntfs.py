@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pyfsntfs
 
-from agent.files.errors import Broken, FilesError, Unsupported
+from agent.files.errors import FilesError, Unsupported
 from agent.files.posix import spans_of
 from agent.files.source import Source, Stream
 from agent.files.system import Entry, Flaw, Kind, Span
@@ -128,11 +128,7 @@ class Ntfs:
         place = f"{self.name}: {_shown(file)}"
         if file.flaw is not None:
             raise Unsupported(f"{place}: {file.flaw}")
-        with self._stream.telling(place):
-            data: bytes = file.handle.read_buffer_at_offset(length, offset)
-        if len(data) != length:
-            raise Broken(f"{place}: it ends {length - len(data)} bytes before its size says")
-        return data
+        return self._stream.content(file.handle, place, offset, length)
 
     def attributes(self, entry: Entry) -> dict[str, bytes]:
         """See `FileSystem`: `system.ntfs_acl`, and `user.<name>` for each alternate stream."""

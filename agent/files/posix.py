@@ -7,6 +7,7 @@ itself, read by the kind's own module.
 from __future__ import annotations
 
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any, Final
@@ -29,7 +30,7 @@ _KINDS: Final[MappingProxyType[int, Kind]] = MappingProxyType(
 _SPARSE: Final = 1
 
 
-class PosixSystem:
+class PosixSystem(ABC):
     """A file system of ext or XFS. `name` is its area's, for texts."""
 
     def __init__(self, name: str, kind: str, library: Any, source: Source, notes: tuple[str, ...]) -> None:
@@ -46,13 +47,13 @@ class PosixSystem:
 
     # --- what a kind says of its own ---
 
+    @abstractmethod
     def raw_names(self, directory: Entry) -> dict[int, list[bytes]]:
         """Return the names of a directory as bytes, by inode."""
-        raise NotImplementedError
 
+    @abstractmethod
     def raw_target(self, link: Entry) -> bytes:
         """Return a link's target as bytes."""
-        raise NotImplementedError
 
     # --- the interface ---
 
@@ -152,11 +153,7 @@ class PosixSystem:
     def read(self, file: Entry, offset: int, length: int) -> bytes:
         """See `FileSystem`."""
         place = f"{self.name}: {_shown(file.name)} (inode {file.identity})"
-        with self._stream.telling(place):
-            data: bytes = file.handle.read_buffer_at_offset(length, offset)
-        if len(data) != length:
-            raise Broken(f"{place}: it ends {length - len(data)} bytes before its size says")
-        return data
+        return self._stream.content(file.handle, place, offset, length)
 
     def attributes(self, entry: Entry) -> dict[str, bytes]:
         """See `FileSystem`."""

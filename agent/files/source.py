@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.files.errors import Broken
 
@@ -95,6 +95,14 @@ class Stream(io.RawIOBase):
             ) from None
         # The library may have made do without what it could not read: what it gave may be wrong.
         self._rethrow(place)
+
+    def content(self, handle: Any, place: str, offset: int, length: int) -> bytes:
+        """Return so many bytes of the file behind a library's handle. Raises `Broken` at `place`, also for fewer."""
+        with self.telling(place):
+            data: bytes = handle.read_buffer_at_offset(length, offset)
+        if len(data) != length:
+            raise Broken(f"{place}: it ends {length - len(data)} bytes before its size says")
+        return data
 
     def _rethrow(self, place: str) -> None:
         trouble, self._trouble = self._trouble, None

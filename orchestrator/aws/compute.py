@@ -9,8 +9,9 @@ from typing import Any
 from orchestrator import tags as names
 from orchestrator.aws import machine, views
 from orchestrator.aws.credentials import Identities
+from orchestrator.aws.ec2 import Ec2
 from orchestrator.aws.errors import translated
-from orchestrator.aws.pacing import looking, paced
+from orchestrator.aws.pacing import looking
 from orchestrator.errors import AccessDenied, Missing, WrongRequest
 from orchestrator.model.plan import Access
 from orchestrator.ports import InstanceView, LaunchCall, Limiter, NewVolume, SnapshotView, Tags, VolumeView
@@ -25,7 +26,7 @@ _WOULD_BE_ALLOWED = "DryRunOperation"
 _CONSOLE = 1500
 
 
-class AwsCompute:
+class AwsCompute(Ec2):
     """`orchestrator.ports.Compute` on AWS."""
 
     def __init__(
@@ -38,20 +39,9 @@ class AwsCompute:
         yields: bool = False,
     ) -> None:
         """Take the identities, who is meant, the install whose tag marks what is ours, and whether looks may wait."""
-        self._identities = identities
-        self._access = access
+        super().__init__(identities, access, limiter)
         self._install = install
-        self._limiter = limiter
         self._yields = yields
-
-    @property
-    def _ec2(self) -> Any:
-        return self._identities.client("ec2", self._access.role, self._access.region)
-
-    @contextmanager
-    def _paced(self, api: str, doing: str, *, resources: int = 0) -> Iterator[None]:
-        with paced(self._limiter, self._access, api, doing, resources=resources):
-            yield
 
     @contextmanager
     def _looking(self, api: str, doing: str, ids: Sequence[str] = ()) -> Iterator[None]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from orchestrator.aws import views
-from orchestrator.aws.credentials import Identities
+from orchestrator.aws.ec2 import Ec2
 from orchestrator.aws.errors import translated
-from orchestrator.aws.pacing import paced
 from orchestrator.errors import AccessDenied, Missing, Retryable, WrongRequest
-from orchestrator.model.plan import Access
-from orchestrator.ports import Device, ImageView, Limiter, MachineView, NewImage, NewMachine
+from orchestrator.ports import Device, ImageView, MachineView, NewImage, NewMachine
 
 _GONE = ("shutting-down", "terminated")
 _STOPPED = ("stopping", "stopped")
@@ -22,23 +19,8 @@ _STOPPED = ("stopping", "stopped")
 _NAME_TAKEN = "InvalidAMIName.Duplicate"
 
 
-class AwsMachines:
+class AwsMachines(Ec2):
     """`orchestrator.ports.Machines` on AWS."""
-
-    def __init__(self, identities: Identities, access: Access, limiter: Limiter | None = None) -> None:
-        """Take the identities, who is meant, and what keeps to AWS's rates."""
-        self._identities = identities
-        self._access = access
-        self._limiter = limiter
-
-    @property
-    def _ec2(self) -> Any:
-        return self._identities.client("ec2", self._access.role, self._access.region)
-
-    @contextmanager
-    def _paced(self, api: str, doing: str, *, resources: int = 0) -> Iterator[None]:
-        with paced(self._limiter, self._access, api, doing, resources=resources):
-            yield
 
     # --- images ---
 

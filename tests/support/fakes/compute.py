@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from orchestrator import tags as names
 from orchestrator.errors import AccessDenied, Missing, NoCapacity, NotVisibleYet, QuotaExceeded, Retryable, WrongRequest
-from orchestrator.model.plan import Access
 from orchestrator.ports import InstanceView, LaunchCall, NewVolume, SnapshotView, Tags, VolumeView
-from support.fakes.world import LISTED, FakeInstance, FakeSnapshot, FakeVolume, World
+from support.fakes.side import Side
+from support.fakes.world import LISTED, FakeInstance, FakeSnapshot, FakeVolume
 
 _LEAVING = ("shutting-down", "terminated")
 
 
-class FakeCompute:
+class FakeCompute(Side):
     """What one role sees in one account and Region."""
-
-    def __init__(self, world: World, access: Access, install: str, assume: Any) -> None:
-        """Take the world and who looks at it; `assume` refuses as STS does."""
-        self._world = world
-        self._access = access
-        self._install = install
-        self._assume = assume
-
-    def _call(self, operation: str) -> AbstractContextManager[None]:
-        self._assume(self._access)
-        return self._world.script.call(operation, self._access.account, self._access.role)
-
-    def _is_here(self, thing: Any) -> bool:
-        return bool(thing.account == self._access.account and thing.region == self._access.region)
 
     # --- instances ---
 

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from orchestrator import tags as names
 from orchestrator.errors import AccessDenied, Missing, NoCapacity, Retryable, WrongRequest
-from orchestrator.model.plan import Access, SourceVolume
+from orchestrator.model.plan import SourceVolume
 from orchestrator.ports import Device, ImageView, MachineView, NewImage, NewMachine
-from support.fakes.world import FakeImage, FakeInstance, FakeVolume, World
+from support.fakes.side import Side
+from support.fakes.world import FakeImage, FakeInstance, FakeVolume
 
 _LEAVING = ("shutting-down", "terminated")
 
 
-class FakeMachines:
+class FakeMachines(Side):
     """What the restore role sees in one account and Region."""
-
-    def __init__(self, world: World, access: Access, install: str, assume: Any) -> None:
-        """Take the world and who looks at it; `assume` refuses as STS does."""
-        self._world = world
-        self._access = access
-        self._install = install
-        self._assume = assume
-
-    def _call(self, operation: str) -> AbstractContextManager[None]:
-        self._assume(self._access)
-        return self._world.script.call(operation, self._access.account, self._access.role)
-
-    def _is_here(self, thing: Any) -> bool:
-        return bool(thing.account == self._access.account and thing.region == self._access.region)
 
     def _check_marked(self, tags: Mapping[str, str], doing: str) -> None:
         if tags.get(names.RESTORING) != self._install:
